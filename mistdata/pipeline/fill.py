@@ -1,0 +1,227 @@
+"""A plan on disk: claim a folder for it, fill a shard, read it back.
+
+These are the steps every executor takes (Dask worker, this process, a cluster's job array); each
+is idempotent, so that running again is resuming.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+import mistdata
+from mistdata.distributions.priors import Array
+from mistdata.errors import NotAStore, NumericMismatch, OtherPlan
+from mistdata.pipeline.fingerprint import fingerprint
+from mistdata.pipeline.generate import Label, generate_shard, span_in_shard
+from mistdata.pipeline.plan import Plan, make_plan
+from mistdata.pipeline.recipe import parse_recipe
+from mistdata.store import catalog, layout, ledger
+from mistdata.store.catalog import Receipt
+from mistdata.store.commit import create_exclusively, make_folder, write_durably
+from mistdata.store.ledger import PlanRecord, Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What filling a shard did; for the log and the progress bar, never part of the store."""
+
+    shard: int
+    datasets: int
+    bytes: int
+    seconds: float
+
+
+def init_store(store: Path, plan: Plan) -> PlanRecord:
+    """Claim a folder for a plan, or join it when it was claimed for the same plan.
+
+    Raises:
+        NotAStore: the folder holds other things.
+        OtherPlan: the store belongs to another plan; nothing is touched.
+        NumericMismatch: this machine would write other bytes than the one that planned.
+    """
+    planned = catalog.encode_planned(_planned_table(plan), _identity(plan))
+    if not (store / ledger.RECORD).exists():
+        _require_free(store)
+        make_folder(store)
+        create_exclusively(store / ledger.RECORD, ledger.encode_record(_record(plan, planned)))
+    record = ledger.read_record(store)
+    if record.plan != plan.hash:
+        raise OtherPlan(
+            f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r}, this recipe"
+            f" makes the plan {plan.hash[:12]}; choose another folder"
+        )
+    require_same_numerics(store, record)
+    if not ledger.is_sealed(store):
+        _lay_out(store, plan, planned)
+    return record
+
+
+def load_plan(store: Path) -> Plan:
+    """Recompute the plan of a store from the recipe in its plan.json.
+
+    Raises:
+        NotAStore: there is no plan.json, or this version of mistdata plans it differently.
+    """
+    record = ledger.read_record(store)
+    plan = make_plan(parse_recipe(record.recipe, str(store / ledger.RECORD)), record.limit)
+    if plan.hash != record.plan:
+        raise NotAStore(
+            f"{store / ledger.RECORD}: planned by mistdata {record.mistdata}; version"
+            f" {mistdata.__version__} makes another plan of this recipe"
+        )
+    return plan
+
+
+def require_same_numerics(store: Path, record: PlanRecord) -> None:
+    """Refuse to add to a store that another version or another kind of machine began.
+
+    Raises:
+        NumericMismatch: the version or the numeric fingerprint differs.
+    """
+    if record.mistdata != mistdata.__version__:
+        raise NumericMismatch(
+            f"{store}: begun by mistdata {record.mistdata}, this is {mistdata.__version__}"
+        )
+    here = fingerprint()
+    if record.fingerprint.get("probe") != here["probe"]:
+        differing = [key for key in here if record.fingerprint.get(key) != here[key]]
+        raise NumericMismatch(
+            f"{store}: this machine computes other bytes than the one that planned"
+            f" ({', '.join(differing)} differ)"
+        )
+
+
+def fill_shard(store: Path, index: int) -> Filled:
+    """Make one shard durable, unless it already is.
+
+    Raises:
+        NumericMismatch: this process would write other bytes.
+        GenerationError: a family failed.
+        OSError: the disk is full or failed; nothing partial is visible.
+    """
+    started = time.perf_counter()
+    plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns)
+    shard = plan.shards[index]
+    if ledger.valid_receipt(store, shard, record.plan, record.shard_length) is None:
+        _write_shard(store, plan, shard)
+    size = layout.shard_file_size(plan.shard_length)
+    seconds = time.perf_counter() - started
+    return Filled(index, shard.stop - shard.start, size, round(seconds, 4))
+
+
+@lru_cache(maxsize=2)
+def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
+    plan, record = load_plan(store), ledger.read_record(store)
+    require_same_numerics(store, record)
+    return plan, record
+
+
+def _write_shard(store: Path, plan: Plan, shard: Shard) -> None:
+    values, labels = generate_shard(plan, shard)
+    payload, index = memoryview(values).cast("B"), layout.shard_index(plan.shard_length)
+    digest = hashlib.sha256(payload)
+    digest.update(index)
+    receipt = Receipt(
+        plan=plan.hash,
+        split=shard.split,
+        shard=shard.number,
+        size=len(payload) + len(index),
+        sha256=digest.hexdigest(),
+    )
+    columns = _label_columns(plan, shard, values, labels)
+    try:
+        write_durably(store / shard.file, [payload, index])
+        write_durably(store / shard.receipt, [catalog.encode_receipt(receipt, columns)])
+    except FileNotFoundError:
+        # Another process finished this shard and sealed the store, sweeping our temporary file.
+        if ledger.valid_receipt(store, shard, plan.hash, plan.shard_length) is None:
+            raise
+
+
+def _label_columns(
+    plan: Plan, shard: Shard, values: Array, labels: list[Label]
+) -> dict[str, list[Any]]:
+    rows = range(shard.start, shard.stop)
+    return {
+        "dataset_id": list(rows),
+        "mi": [label.mi.value for label in labels],
+        "mi_error": [label.mi.error for label in labels],
+        "mi_method": [label.mi.method for label in labels],
+        "params": [label.params for label in labels],
+        "crc32c": [google_crc32c.value(values[span_in_shard(plan, row)]) for row in rows],
+    }
+
+
+def _planned_table(plan: Plan) -> Any:
+    columns = plan.columns
+    splits = plan.recipe.splits
+    first = np.cumsum([0, *(len(split.mixture) for split in splits)])
+    component = first[columns["split"]] + columns["component"]
+    mixture = [each for split in splits for each in split.mixture]
+    described = {
+        "component": [each.name for each in mixture],
+        "family": [each.family.name for each in mixture],
+        "transform_x": ["+".join(each.transform_x) for each in mixture],
+        "transform_y": ["+".join(each.transform_y) for each in mixture],
+        "x_kind": [each.family.x_kind for each in mixture],
+        "y_kind": [each.family.y_kind for each in mixture],
+    }
+    table: dict[str, Any] = {name: columns[name] for name in columns}
+    table |= {name: catalog.words(values, component) for name, values in described.items()}
+    table["dataset_id"] = np.arange(len(plan))
+    table["split"] = catalog.words([split.name for split in splits], columns["split"])
+    table["seed_key"] = catalog.seed_keys(
+        columns["split"], columns["distribution_id"], columns["replicate"]
+    )
+    return catalog.planned_table(table)
+
+
+def _identity(plan: Plan) -> dict[str, str]:
+    return {"plan": plan.hash, "mistdata": mistdata.__version__}
+
+
+def _record(plan: Plan, planned: bytes) -> PlanRecord:
+    return PlanRecord(
+        plan=plan.hash,
+        mistdata=mistdata.__version__,
+        name=plan.recipe.name,
+        version=plan.recipe.version,
+        seed=plan.recipe.seed,
+        limit=plan.limit,
+        shard_length=plan.shard_length,
+        planned_sha256=hashlib.sha256(planned).hexdigest(),
+        fingerprint=fingerprint(),
+        recipe=plan.recipe.text,
+    )
+
+
+def _require_free(store: Path) -> None:
+    if store.exists() and (not store.is_dir() or any(store.iterdir())):
+        raise NotAStore(f"{store}: expected a new or empty folder, or a store of this recipe")
+
+
+def _lay_out(store: Path, plan: Plan, planned: bytes) -> None:
+    """Write what surrounds the shards; the bytes are a function of the plan."""
+    splits = {split.name: 0 for split in plan.recipe.splits}
+    for shard in plan.shards:
+        splits[shard.split] += 1
+    for folder in ledger.folders(store, list(splits)):
+        make_folder(folder)
+    make_folder(store / ledger.LOGS)
+    files = {ledger.PLANNED: planned, "zarr.json": layout.group_metadata(_identity(plan))}
+    for split, shards in splits.items():
+        files[f"{split}/zarr.json"] = layout.group_metadata({})
+        array = layout.array_metadata(shards, plan.shard_length)
+        files[f"{layout.values_folder(split)}/zarr.json"] = array
+    for name, content in files.items():
+        path = store / name
+        if not path.exists() or path.read_bytes() != content:
+            write_durably(path, [content])

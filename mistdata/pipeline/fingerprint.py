@@ -1,0 +1,72 @@
+"""The numeric fingerprint: would this machine compute the same bytes?
+
+The bytes of a store depend on the random streams of NumPy and on the last bits of its
+mathematical functions, which follow the CPU type and the builds of NumPy, SciPy and BLAS. Rather
+than guess from version strings, a probe runs every kind of operation that families and transforms
+use on fixed inputs and hashes the results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+
+import numpy as np
+import scipy
+from scipy import special
+from threadpoolctl import threadpool_info
+
+from mistdata.distributions.priors import Array
+
+
+@cache
+def fingerprint() -> dict[str, str]:
+    """Describe how this process computes; only `probe` decides whether two machines agree."""
+    blas = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    return {
+        "probe": _probe(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()),
+        "blas": " ".join(f"{info['internal_api']}/{info['architecture']}" for info in blas),
+    }
+
+
+def _probe() -> str:
+    digest = hashlib.sha256()
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(0, spawn_key=(1, 2, 3))))
+    for draw in _draws(rng):
+        digest.update(np.ascontiguousarray(draw).tobytes())
+    grid = np.concatenate([np.linspace(-40, 40, 4001), np.geomspace(1e-12, 1e12, 4001)])
+    for values in _functions(grid):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _draws(rng: np.random.Generator) -> list[Array]:
+    return [
+        rng.standard_normal(4096),
+        rng.uniform(-1.0, 2.0, 1024),
+        rng.chisquare(0.7, 1024),
+        rng.chisquare(3.3, 1024),
+        rng.standard_gamma(0.3, 1024),
+        rng.exponential(1.0, 1024),
+        rng.integers(0, 1000, 1024),
+        rng.permutation(100),
+    ]
+
+
+def _functions(grid: Array) -> list[Array]:
+    positive = np.abs(grid) + 1e-9
+    bounded = np.clip(grid, -30, 30)
+    square = np.cos(np.outer(np.arange(33.0), np.arange(33.0)))
+    return [
+        np.sin(grid), np.cos(grid), np.tan(grid), np.arcsinh(grid), np.tanh(grid),
+        np.exp(bounded), np.log(positive), np.log1p(positive), np.sqrt(positive),
+        np.power(positive, 0.37), special.ndtr(bounded), special.gammaln(positive),
+        special.digamma(positive), grid.reshape(-1, 2).mean(axis=1),
+        square @ square.T, np.linalg.cholesky(square @ square.T + 40 * np.eye(33)),
+        np.linalg.svd(square, compute_uv=False),
+    ]  # fmt: skip

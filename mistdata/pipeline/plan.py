@@ -1,0 +1,184 @@
+"""A plan: every dataset's component, size, seed key, shard and offset, before any data exists.
+
+The plan is a pure function of (recipe, limit), computed in bulk. Streams of randomness are keyed
+by `SeedSequence(recipe.seed, spawn_key)`:
+
+    (split,)                             what the plan itself draws
+    (split, distribution)                the parameters of a member
+    (split, distribution, replicate)     one sample of it
+
+with `split` the position of the split in the recipe. Any dataset can be rebuilt alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mistdata.distributions.priors import Array, Choice
+from mistdata.pipeline.recipe import MIB, Component, Recipe, Split
+from mistdata.store.ledger import Shard, find_shards
+
+COLUMNS = {
+    "split": np.dtype("<i4"),
+    "component": np.dtype("<i4"),
+    "distribution_id": np.dtype("<i8"),
+    "replicate": np.dtype("<i4"),
+    "n": np.dtype("<i4"),
+    "dim_x": np.dtype("<i4"),
+    "dim_y": np.dtype("<i4"),
+    "shard": np.dtype("<i4"),
+    "offset": np.dtype("<i8"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe with every dataset decided. One row per dataset, in dataset order.
+
+    Attributes:
+        recipe: what was planned.
+        limit: only the first `limit` datasets of each split, or None for all.
+        columns: one array per entry of `COLUMNS`. `split` and `component` are positions in the
+            recipe; `offset` counts float32 values from the start of the split's array.
+    """
+
+    recipe: Recipe
+    limit: int | None
+    columns: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(self.columns["n"])
+
+    @property
+    def shard_length(self) -> int:
+        """Float32 values per shard."""
+        return self.recipe.shard_mib * MIB // 4
+
+    @cached_property
+    def sizes(self) -> Array:
+        """Float32 values per dataset, n (dim_x + dim_y)."""
+        columns = self.columns
+        return columns["n"].astype(np.int64) * (columns["dim_x"] + columns["dim_y"])
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards of all splits, numbered in recipe order."""
+        names = [split.name for split in self.recipe.splits]
+        return find_shards(names, self.columns["split"], self.columns["shard"])
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of what decides the bytes of the store."""
+        digest = hashlib.sha256(b"mistdata plan 1\n")
+        identity = {"recipe": self.recipe.canonical(), "limit": self.limit}
+        digest.update(json.dumps(identity, sort_keys=True).encode())
+        for name, dtype in COLUMNS.items():
+            digest.update(np.ascontiguousarray(self.columns[name], dtype=dtype).tobytes())
+        return digest.hexdigest()
+
+    def component(self, row: int) -> Component:
+        """Return the component of a dataset."""
+        split = self.recipe.splits[self.columns["split"][row]]
+        return split.mixture[self.columns["component"][row]]
+
+
+def make_plan(recipe: Recipe, limit: int | None = None) -> Plan:
+    """Decide every dataset of a recipe."""
+    length = recipe.shard_mib * MIB // 4
+    parts = [
+        _plan_split(recipe.seed, index, split, limit, length)
+        for index, split in enumerate(recipe.splits)
+    ]
+    columns = {
+        name: np.concatenate([part[name] for part in parts]).astype(dtype)
+        for name, dtype in COLUMNS.items()
+    }
+    return Plan(recipe, limit, columns)
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Open the stream of randomness with this spawn key."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def _plan_split(
+    seed: int, index: int, split: Split, limit: int | None, length: int
+) -> dict[str, Array]:
+    rng = stream(seed, index)
+    component, n = _grid(split, rng) if split.grid else _mixture(split, rng)
+    dim_x, dim_y = _dims(split, component, rng)
+    count = len(component)
+    # Replicates of a distribution lie far apart, so that any stretch of the store is a mixture.
+    part = {
+        "component": np.tile(component, split.replicates),
+        "n": np.tile(n, split.replicates),
+        "dim_x": np.tile(dim_x, split.replicates),
+        "dim_y": np.tile(dim_y, split.replicates),
+        "distribution_id": np.tile(np.arange(count), split.replicates),
+        "replicate": np.repeat(np.arange(split.replicates), count),
+    }
+    part = {name: column[:limit] for name, column in part.items()}
+    sizes = part["n"] * (part["dim_x"] + part["dim_y"])
+    part["shard"], part["offset"] = _pack(sizes, length)
+    part["split"] = np.full(len(sizes), index)
+    return part
+
+
+def _mixture(split: Split, rng: np.random.Generator) -> tuple[Array, Array]:
+    count = split.datasets // split.replicates
+    weights = np.array([component.weight for component in split.mixture])
+    component = rng.choice(len(weights), size=count, p=weights / weights.sum())
+    return component, split.n.draw(rng, count, integer=True)
+
+
+def _grid(split: Split, rng: np.random.Generator) -> tuple[Array, Array]:
+    assert isinstance(split.n, Choice)
+    per_cell = split.datasets // split.replicates
+    values = np.asarray(split.n.values, dtype=np.int64)
+    components = np.arange(len(split.mixture))
+    n, component = (axis.ravel() for axis in np.meshgrid(values, components, indexing="ij"))
+    order = rng.permutation(len(n) * per_cell)
+    return np.repeat(component, per_cell)[order], np.repeat(n, per_cell)[order]
+
+
+def _dims(split: Split, component: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw dimensions; components that share a law share its draws."""
+    dim_x = np.empty(len(component), np.int64)
+    dim_y = np.empty(len(component), np.int64)
+    laws = list(dict.fromkeys(each.dims for each in split.mixture))
+    law_of = np.array([laws.index(each.dims) for each in split.mixture])[component]
+    for position, law in enumerate(laws):
+        mask = law_of == position
+        dim_x[mask], dim_y[mask] = law.draw(rng, int(mask.sum()))
+    return dim_x, dim_y
+
+
+def _pack(sizes: Array, length: int) -> tuple[Array, Array]:
+    """Fill shards of `length` values in order; no dataset crosses the end of a shard."""
+    ends = np.cumsum(sizes)
+    shard = np.empty(len(sizes), np.int64)
+    offset = np.empty(len(sizes), np.int64)
+    start, k, base = 0, 0, 0
+    while start < len(sizes):
+        stop = int(np.searchsorted(ends, base + length, side="right"))
+        assert stop > start, "a dataset is larger than a shard"
+        shard[start:stop] = k
+        offset[start:stop] = k * length + ends[start:stop] - sizes[start:stop] - base
+        start, k, base = stop, k + 1, int(ends[stop - 1])
+    return shard, offset
+
+
+def seed_key(columns: Mapping[str, Any], row: int) -> tuple[int, int, int]:
+    """Return the spawn key of a dataset's sample."""
+    return (
+        int(columns["split"][row]),
+        int(columns["distribution_id"][row]),
+        int(columns["replicate"][row]),
+    )

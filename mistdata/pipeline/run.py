@@ -1,0 +1,222 @@
+"""From a plan to a filled store: the executors. The only file that knows Dask.
+
+An executor is handed shard numbers and calls back for every one that is done. Whether the store
+is complete is decided afterwards, by receipts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from mistdata.errors import GenerationError, Incomplete, MistdataError, NumericMismatch
+from mistdata.pipeline.fill import Filled, fill_shard, init_store, load_plan
+from mistdata.pipeline.plan import Plan
+from mistdata.store import ledger
+from mistdata.store.ledger import Manifest, Shard
+from mistdata.store.seal import seal
+
+OnFilled = Callable[[Filled], None]
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Fill shards in this process, one after another."""
+
+    def fill(self, store: Path, shards: Sequence[int], on_filled: OnFilled) -> None:
+        """Fill the shards; see the module."""
+        for index in shards:
+            on_filled(fill_shard(store, index))
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """Fill shards in `workers` processes of a Dask cluster on this machine, bound to loopback."""
+
+    workers: int
+
+    def fill(self, store: Path, shards: Sequence[int], on_filled: OnFilled) -> None:
+        """Fill the shards; see the module."""
+        distributed = _import_distributed()
+        cluster = distributed.LocalCluster(
+            n_workers=min(self.workers, len(shards)),
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+        )
+        with cluster, distributed.Client(cluster) as client:
+            _fill_with(distributed, client, store, shards, on_filled)
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Fill shards on an existing Dask cluster, by address or by scheduler file."""
+
+    address: str | None = None
+    scheduler_file: Path | None = None
+    timeout: float = 30.0
+
+    def fill(self, store: Path, shards: Sequence[int], on_filled: OnFilled) -> None:
+        """Fill the shards; see the module.
+
+        Raises:
+            Incomplete: the scheduler cannot be reached.
+        """
+        distributed = _import_distributed()
+        where = {"scheduler_file": str(self.scheduler_file)} if self.scheduler_file else {}
+        try:
+            client = distributed.Client(self.address, timeout=self.timeout, **where)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise Incomplete(
+                f"{self.address or self.scheduler_file}: no Dask scheduler answers: {error}"
+            ) from None
+        with client:
+            _fill_with(distributed, client, store.resolve(), shards, on_filled)
+
+
+Executor = InProcess | LocalWorkers | Scheduler
+
+
+def generate(
+    plan: Plan,
+    store: Path,
+    executor: Executor,
+    *,
+    shards: Sequence[int] | None = None,
+    on_start: Callable[[int, int], None] = lambda done, total: None,
+    on_filled: OnFilled = lambda filled: None,
+) -> Manifest | None:
+    """Fill the store of a plan and seal it; the same call again resumes.
+
+    Args:
+        plan: what to build.
+        store: the folder; created when missing.
+        executor: who computes.
+        shards: fill only these and do not seal.
+        on_start: called with (datasets already durable, datasets in all) of this call.
+        on_filled: called for every shard made durable.
+
+    Returns:
+        The manifest of the sealed store; None when `shards` was given.
+
+    Raises:
+        MistdataError: see its subclasses; `Incomplete` means that running again resumes.
+    """
+    record = init_store(store, plan)
+    wanted = plan.shards if shards is None else [plan.shards[index] for index in shards]
+    pending = ledger.missing_shards(store, tuple(wanted), record)
+    total = _datasets(wanted)
+    on_start(total - _datasets(pending), total)
+    if pending:
+        with _log(store) as log:
+            _fill(store, executor, pending, lambda filled: (log(filled), on_filled(filled)))
+        _require_filled(store, ledger.missing_shards(store, tuple(wanted), record), len(wanted))
+    return seal(store) if shards is None else None
+
+
+def _datasets(shards: Sequence[Shard]) -> int:
+    return sum(shard.stop - shard.start for shard in shards)
+
+
+def _fill(
+    store: Path, executor: Executor, pending: Sequence[Shard], on_filled: Callable[[Filled], Any]
+) -> None:
+    try:
+        executor.fill(store, [shard.index for shard in pending], on_filled)
+    except OSError as error:
+        raise Incomplete(f"{store}: {error}; make room or mend the disk, then run again") from None
+
+
+def _require_filled(store: Path, missing: Sequence[Shard], total: int) -> None:
+    if missing:
+        raise Incomplete(
+            f"{store}: {len(missing)} of {total} shards missing; run the same command again to"
+            " resume"
+        )
+
+
+@contextmanager
+def _log(store: Path) -> Iterator[Callable[[Filled], None]]:
+    """Open this run's log; logs are never part of a store's identity."""
+    host = socket.gethostname()
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{host}-{os.getpid()}.jsonl"
+    with (store / ledger.LOGS / name).open("a") as file:
+
+        def write(filled: Filled) -> None:
+            line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "host": host}
+            _append(file, line | asdict(filled))
+
+        yield write
+
+
+def _append(file: TextIO, line: dict[str, Any]) -> None:
+    file.write(json.dumps(line) + "\n")
+    file.flush()
+
+
+def _import_distributed() -> Any:
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        raise MistdataError(
+            "Dask workers need the extra mistdata[cluster]; install it, or use --in-process"
+        ) from None
+    dask.config.set({"distributed.scheduler.allowed-failures": 20})
+    return distributed
+
+
+def _fill_with(
+    distributed: Any, client: Any, store: Path, shards: Sequence[int], on_filled: OnFilled
+) -> None:
+    """Keep a sliding window of shards in flight; stop at the first error."""
+    waiting = list(reversed(shards))
+    window = max(4, 3 * sum(client.nthreads().values()))
+    running = {_submit(client, store, waiting) for _ in range(min(window, len(waiting)))}
+    while running:
+        try:
+            done, running = distributed.wait(
+                running, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
+            )
+        except TimeoutError:
+            _require_alive(client)
+            continue
+        for future in done:
+            on_filled(_result(distributed, future))
+            if waiting:
+                running.add(_submit(client, store, waiting))
+
+
+def _submit(client: Any, store: Path, waiting: list[int]) -> Any:
+    return client.submit(fill_shard, store, waiting.pop(), pure=False)
+
+
+def _require_alive(client: Any) -> None:
+    if client.status != "running":
+        raise Incomplete("the Dask scheduler is gone; run the same command again to resume")
+
+
+def _result(distributed: Any, future: Any) -> Filled:
+    """Return what a task returned; what the cluster itself did to it means: incomplete."""
+    if future.status == "cancelled":
+        raise Incomplete("the Dask scheduler is gone; run the same command again to resume")
+    try:
+        filled: Filled = future.result()
+    except (GenerationError, NumericMismatch, OSError):
+        raise
+    except (distributed.KilledWorker, distributed.CancelledError) as error:
+        raise Incomplete(f"{error}; run the same command again to resume") from None
+    finally:
+        future.release()
+    return filled
+
+
+__all__ = ["Executor", "InProcess", "LocalWorkers", "Scheduler", "generate", "load_plan"]

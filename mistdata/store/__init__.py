@@ -1,0 +1,1 @@
+"""Where a meta-dataset is kept: layout, durable writes, catalog, reader."""

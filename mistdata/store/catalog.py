@@ -1,0 +1,284 @@
+"""The Parquet tables of a store: plan, receipts, catalog; and queries over the catalog.
+
+The only file that knows Arrow and DuckDB. Every table carries `{"format", "plan", "mistdata"}` in
+its metadata; nothing in it depends on time or host.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mistdata.distributions.priors import Array
+from mistdata.store.layout import FORMAT
+
+_ROW_GROUP = 65_536
+_KEY = b"mistdata"
+_WORD = pa.dictionary(pa.int32(), pa.string())
+
+LABELS = pa.schema(
+    [
+        ("dataset_id", pa.int64()),
+        ("mi", pa.float64()),
+        ("mi_error", pa.float64()),
+        ("mi_method", pa.string()),
+        ("params", pa.string()),
+        ("crc32c", pa.uint32()),
+    ]
+)
+
+CATALOG = pa.schema(
+    [
+        ("dataset_id", pa.int64()),
+        ("split", _WORD),
+        ("distribution_id", pa.int64()),
+        ("replicate", pa.int32()),
+        ("component", _WORD),
+        ("family", _WORD),
+        ("transform_x", _WORD),
+        ("transform_y", _WORD),
+        ("flow_x", _WORD),
+        ("flow_y", _WORD),
+        ("x_kind", _WORD),
+        ("y_kind", _WORD),
+        ("dim_x", pa.int32()),
+        ("dim_y", pa.int32()),
+        ("n", pa.int32()),
+        ("mi", pa.float64()),
+        ("mi_error", pa.float64()),
+        ("mi_method", _WORD),
+        ("params", pa.string()),
+        ("seed_key", pa.list_(pa.int64(), 3)),
+        ("shard", pa.int32()),
+        ("offset", pa.int64()),
+        ("crc32c", pa.uint32()),
+        ("flags", pa.int32()),
+    ]
+)
+
+_LABEL_NAMES = set(LABELS.names) - {"dataset_id"}
+PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | {"flags"}])
+
+
+class DamagedTable(ValueError):
+    """A Parquet file that cannot be read, or is not the table it should be."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof that a shard is durable: what the file is, and the labels of its datasets."""
+
+    plan: str
+    split: str
+    shard: int
+    size: int
+    sha256: str
+
+
+def encode_planned(planned: pa.Table, metadata: Mapping[str, Any]) -> bytes:
+    """Encode what is planned of every dataset; columns as in `PLANNED`."""
+    return _encode(planned, metadata)
+
+
+def planned_table(columns: Mapping[str, Any]) -> pa.Table:
+    """Build the table of what is planned; columns as in `PLANNED`, flows may be left out."""
+    rows = len(columns["n"])
+    filled = {"flow_x": pa.nulls(rows, pa.string()), "flow_y": pa.nulls(rows, pa.string())}
+    filled |= columns
+    arrays = [_column(filled[field.name], field.type) for field in PLANNED]
+    return pa.Table.from_arrays(arrays, schema=PLANNED)
+
+
+def read_planned(path: Path) -> pa.Table:
+    """Read what is planned of every dataset.
+
+    Raises:
+        DamagedTable: the file is not such a table.
+    """
+    return _read_as(path, PLANNED)[0]
+
+
+def encode_receipt(receipt: Receipt, labels: Mapping[str, Sequence[Any]]) -> bytes:
+    """Encode a receipt with the labels of its datasets, columns as in `LABELS`."""
+    return _encode(pa.table(dict(labels), schema=LABELS), asdict(receipt))
+
+
+def read_receipt(path: Path) -> tuple[Receipt, pa.Table]:
+    """Read a receipt.
+
+    Raises:
+        DamagedTable: the file is not a receipt.
+    """
+    table, metadata = _read_as(path, LABELS)
+    try:
+        return Receipt(**metadata), table
+    except TypeError:
+        raise DamagedTable(f"{path}: not a receipt") from None
+
+
+def read_receipt_header(path: Path) -> Receipt:
+    """Read what a receipt says of its shard, without the labels.
+
+    Raises:
+        DamagedTable: the file is not a receipt.
+    """
+    try:
+        return Receipt(**_metadata(pq.read_schema(path)))
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        raise DamagedTable(f"{path}: {_one_line(error)}") from None
+
+
+def join_labels(labels: Iterable[pa.Table]) -> pa.Table:
+    """Join the labels of several shards, in dataset order."""
+    tables = list(labels)
+    joined = pa.concat_tables(tables) if tables else LABELS.empty_table()
+    return joined.replace_schema_metadata(None).sort_by("dataset_id")
+
+
+def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
+    """Join what was planned with the labels; both hold the same datasets in the same order."""
+    assert planned["dataset_id"].equals(labels["dataset_id"])
+    columns = {name: planned[name] for name in PLANNED.names}
+    columns |= {name: labels[name] for name in LABELS.names}
+    columns["flags"] = pa.array(np.zeros(len(labels), np.int32))
+    arrays = [_column(columns[field.name], field.type) for field in CATALOG]
+    return pa.Table.from_arrays(arrays, schema=CATALOG)
+
+
+def encode_catalog(catalog: pa.Table, metadata: Mapping[str, Any]) -> bytes:
+    """Encode a catalog."""
+    return _encode(catalog, metadata)
+
+
+def read_catalog(path: Path) -> pa.Table:
+    """Read a catalog.
+
+    Raises:
+        DamagedTable: the file is not a catalog.
+    """
+    return _read_as(path, CATALOG)[0]
+
+
+def same_columns(one: pa.Table, other: pa.Table, names: Iterable[str]) -> bool:
+    """Tell whether two tables agree in these columns, however the words are encoded."""
+    return all(_plain(one[name]).equals(_plain(other[name])) for name in names)
+
+
+def words(values: Sequence[str], positions: Array) -> pa.DictionaryArray:
+    """Return values[positions] as a dictionary column that lists `values` once."""
+    return pa.DictionaryArray.from_arrays(pa.array(positions, pa.int32()), pa.array(values))
+
+
+def seed_keys(*parts: Array) -> pa.FixedSizeListArray:
+    """Return the column of spawn keys."""
+    flat = np.stack(parts, axis=1).astype(np.int64).ravel()
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), len(parts))
+
+
+def select(catalog: pa.Table, condition: str) -> Array:
+    """Return the dataset_id of every row that meets a SQL condition, in order.
+
+    Raises:
+        ValueError: DuckDB refuses the condition.
+    """
+    import duckdb
+
+    options = {"enable_external_access": "false", "threads": "1"}
+    with duckdb.connect(":memory:", config=options) as connection:
+        connection.register("catalog", catalog)
+        query = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"  # noqa: S608
+        try:
+            found = connection.execute(query).fetchnumpy()["dataset_id"]
+        except duckdb.Error as error:
+            raise ValueError(f"where {condition!r}: {_one_line(error)}") from None
+    return np.asarray(found, dtype=np.int64)
+
+
+def positions(column: pa.ChunkedArray) -> tuple[list[str], Array]:
+    """Return the distinct words of a column, in order of appearance, and each row's position."""
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+
+
+def count_values(table: pa.Table) -> int:
+    """Return the number of float32 values of all datasets, sum of n (dim_x + dim_y)."""
+    n, dim_x, dim_y = (to_numpy(table[name]).astype(np.int64) for name in ("n", "dim_x", "dim_y"))
+    return int((n * (dim_x + dim_y)).sum())
+
+
+def row(table: pa.Table, position: int) -> dict[str, Any]:
+    """Return one row as a mapping from column to Python value; `params` is decoded."""
+    found: dict[str, Any] = table.slice(position, 1).to_pylist()[0]
+    return found | {"params": json.loads(found["params"])}
+
+
+def to_numpy(column: pa.ChunkedArray) -> Array:
+    """Return a column as one NumPy array; words become an array of str objects."""
+    return _plain(column).to_numpy()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _column(values: Any, kind: pa.DataType) -> Any:
+    if isinstance(values, pa.DictionaryArray | pa.FixedSizeListArray):
+        return values
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    if pa.types.is_dictionary(kind):
+        combined = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        encoded = combined.dictionary_encode()
+        return encoded.cast(kind)
+    return array.cast(kind)
+
+
+def _encode(table: pa.Table, metadata: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"format": FORMAT, **metadata}, sort_keys=True).encode()
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata({_KEY: text}),
+        buffer,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+    )
+    return buffer.getvalue()
+
+
+def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    try:
+        table = pq.read_table(path, memory_map=False, partitioning=None)
+        return table, _metadata(table.schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedTable(f"{path}: {_one_line(error)}") from None
+
+
+def _read_as(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
+    table, metadata = _read(path)
+    for field in schema:
+        if field.name not in table.column_names:
+            raise DamagedTable(f"{path}: the column {field.name} is missing")
+        if table.schema.field(field.name).type != field.type:
+            raise DamagedTable(f"{path}: the column {field.name} is not of type {field.type}")
+    return table, metadata
+
+
+def _metadata(schema: pa.Schema) -> dict[str, Any]:
+    text = (schema.metadata or {}).get(_KEY)
+    if text is None:
+        raise ValueError("not a table of mistdata")
+    metadata = json.loads(text)
+    if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
+        raise ValueError(f"expected format {FORMAT}")
+    return metadata
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,112 @@
+"""The Zarr layout of a store: names, metadata and shard bytes. The only file that knows Zarr.
+
+Each split is one flat float32 Zarr v3 array, sharded, uncompressed. The index of a shard lies at
+its end, so the front of the file is the plain little-endian values and can be mapped into memory.
+Shards are encoded here rather than by Zarr because Zarr's local store does not sync to disk; a
+test holds both to the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from mistdata.distributions.priors import Array
+
+INNER_CHUNK = 65_536
+FORMAT = 1
+
+
+def values_folder(split: str) -> str:
+    """Return the path of a split's array, relative to the store."""
+    return f"{split}/values"
+
+
+def shard_name(split: str, shard: int) -> str:
+    """Return the path of a shard file, relative to the store."""
+    return f"{values_folder(split)}/c/{shard}"
+
+
+def group_metadata(attributes: dict[str, Any]) -> bytes:
+    """Return zarr.json of the root group or of a split."""
+    return _dump({"attributes": attributes, "zarr_format": 3, "node_type": "group"})
+
+
+def array_metadata(shards: int, shard_length: int) -> bytes:
+    """Return zarr.json of a split's values."""
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    sharding = {
+        "chunk_shape": [INNER_CHUNK],
+        "codecs": [little],
+        "index_codecs": [little, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    return _dump(
+        {
+            "shape": [shards * shard_length],
+            "data_type": "float32",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [shard_length]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": "NaN",
+            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+            "attributes": {},
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
+    )
+
+
+@cache
+def shard_index(shard_length: int) -> bytes:
+    """Return the index at the end of every full shard: (offset, bytes) per chunk, then crc32c."""
+    size = INNER_CHUNK * 4
+    entries = [(i * size, size) for i in range(shard_length // INNER_CHUNK)]
+    index = b"".join(struct.pack("<QQ", *entry) for entry in entries)
+    return index + struct.pack("<I", google_crc32c.value(index))
+
+
+def shard_file_size(shard_length: int) -> int:
+    """Return the size in bytes of every shard file."""
+    return shard_length * 4 + len(shard_index(shard_length))
+
+
+def is_mappable(folder: Path, shard_length: int) -> bool:
+    """Tell whether an array is stored as this version lays it out, so that it can be mapped."""
+    found = json.loads((folder / "zarr.json").read_bytes())
+    length = found.get("shape", [0])[0]
+    expected = json.loads(array_metadata(length // shard_length, shard_length))
+    keys = ("data_type", "chunk_grid", "chunk_key_encoding", "codecs", "storage_transformers")
+    return all(found.get(key, []) == expected[key] for key in keys)
+
+
+def map_shard(path: Path, shard_length: int) -> Array:
+    """Map the values of a shard file into memory, read-only.
+
+    Raises:
+        ValueError: the file has the wrong size or does not end in the index of a full shard.
+    """
+    size = path.stat().st_size
+    if size != shard_file_size(shard_length):
+        raise ValueError(f"{path}: expected {shard_file_size(shard_length)} bytes, found {size}")
+    mapped = np.memmap(path, dtype=np.uint8, mode="r")
+    if mapped[shard_length * 4 :].tobytes() != shard_index(shard_length):
+        raise ValueError(f"{path}: the index of the shard is not that of a full shard")
+    return np.asarray(mapped)[: shard_length * 4].view("<f4")
+
+
+def open_array(folder: Path) -> Any:
+    """Open an array through Zarr itself."""
+    import zarr
+
+    return zarr.open_array(str(folder), mode="r", zarr_format=3)
+
+
+def _dump(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode() + b"\n"

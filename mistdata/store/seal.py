@@ -1,0 +1,119 @@
+"""Sealing: receipts equal the plan, so the catalog and then the manifest are written.
+
+Any number of processes may seal at once: all compute the same bytes, one creates the manifest,
+the others find it equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mistdata
+from mistdata.errors import Incomplete, VerificationFailed
+from mistdata.store import catalog, layout, ledger
+from mistdata.store.catalog import DamagedTable, Receipt
+from mistdata.store.commit import create_exclusively, remove_leftovers, write_durably
+from mistdata.store.ledger import Manifest, PlanRecord, Shard
+
+
+def seal(store: Path) -> Manifest:
+    """Make a filled store a dataset; sealing a sealed store changes nothing.
+
+    Raises:
+        NotAStore: there is no plan.json.
+        Incomplete: a shard has no valid receipt.
+        VerificationFailed: a damaged file, or a manifest of other content.
+    """
+    record = ledger.read_record(store)
+    planned, shards = ledger.read_planned(store, record)
+    receipts, labels = _read_receipts(store, record, shards)
+    table = catalog.build_catalog(planned, labels)
+    splits = list(dict.fromkeys(shard.split for shard in shards))
+    if not ledger.is_sealed(store):
+        for folder in ledger.folders(store, splits):
+            remove_leftovers(folder)
+        content = catalog.encode_catalog(table, identity(record))
+        write_durably(store / ledger.CATALOG, [content])
+    manifest = _manifest(store, record, shards, receipts, table)
+    if not create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest)):
+        _require_equal(store, manifest)
+    return manifest
+
+
+def identity(record: PlanRecord) -> dict[str, str]:
+    """Return what every file of a store carries about where it comes from."""
+    return {"plan": record.plan, "mistdata": record.mistdata}
+
+
+def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: Any) -> str:
+    """Hash the content of a store: plan, (file, sha256) of every shard, labels as float64.
+
+    It does not depend on how Parquet was encoded.
+    """
+    digest = hashlib.sha256(f"mistdata content {layout.FORMAT}\n{plan}\n".encode())
+    for file, sha256 in shards:
+        digest.update(f"{file} {sha256}\n".encode())
+    digest.update(catalog.to_numpy(table["mi"]).astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _read_receipts(
+    store: Path, record: PlanRecord, shards: tuple[Shard, ...]
+) -> tuple[list[Receipt], Any]:
+    missing = ledger.missing_shards(store, shards, record)
+    if missing:
+        first = missing[0]
+        raise Incomplete(
+            f"{store}: {len(missing)} of {len(shards)} shards missing, the first is"
+            f" {first.split}/{first.number}; run the same command again to resume"
+        )
+    try:
+        pairs = [catalog.read_receipt(store / shard.receipt) for shard in shards]
+    except DamagedTable as error:
+        raise VerificationFailed(str(error)) from None
+    for shard, (_, labels) in zip(shards, pairs, strict=True):
+        if catalog.to_numpy(labels["dataset_id"]).tolist() != list(range(shard.start, shard.stop)):
+            raise VerificationFailed(f"{store / shard.receipt}: not the datasets of this shard")
+    return [receipt for receipt, _ in pairs], catalog.join_labels(labels for _, labels in pairs)
+
+
+def _manifest(
+    store: Path,
+    record: PlanRecord,
+    shards: tuple[Shard, ...],
+    receipts: list[Receipt],
+    table: Any,
+) -> Manifest:
+    splits = list(dict.fromkeys(shard.split for shard in shards))
+    hashes = [(s.file, r.sha256) for s, r in zip(shards, receipts, strict=True)]
+    size = layout.shard_file_size(record.shard_length)
+    files = {file: {"size": size, "sha256": sha256} for file, sha256 in hashes}
+    metadata = ["zarr.json"]
+    for split in splits:
+        metadata += [f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"]
+    for name in (ledger.RECORD, ledger.PLANNED, ledger.CATALOG, *metadata):
+        content = (store / name).read_bytes()
+        files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    by_split = {split: [s for s in shards if s.split == split] for split in splits}
+    return Manifest(
+        plan=record.plan,
+        mistdata=mistdata.__version__,
+        name=record.name,
+        version=record.version,
+        digest=content_digest(record.plan, hashes, table),
+        shard_length=record.shard_length,
+        datasets={split: sum(s.stop - s.start for s in by_split[split]) for split in splits},
+        shards={split: len(by_split[split]) for split in splits},
+        values=catalog.count_values(table),
+        files=dict(sorted(files.items())),
+    )
+
+
+def _require_equal(store: Path, manifest: Manifest) -> None:
+    if ledger.read_manifest(store) != manifest:
+        raise VerificationFailed(
+            f"{store / ledger.MANIFEST}: describes other content than the plan and the receipts"
+        )
