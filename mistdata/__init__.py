@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mistdata.store.dataset import Dataset, MetaDataset, open_store as open  # noqa: A004
+    from mistdata.store.dataset import Dataset, MetaDataset
+    from mistdata.store.dataset import open_store as open
 
 __version__ = "0.1.0"
 __all__ = ["Dataset", "MetaDataset", "__version__", "open"]

@@ -41,7 +41,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mistdata")
 def cli() -> None:
-    """Meta-datasets of joint distributions with known mutual information.
+    r"""Meta-datasets of joint distributions with known mutual information.
 
     \b
     Exit codes: 0 done; 2 usage, bad recipe, not a store; 3 incomplete, run
@@ -270,7 +270,9 @@ def inspect(store: Path, as_json: bool) -> None:
 
 
 def _print_split(name: str, split: dict[str, Any]) -> None:
-    ranges = ", ".join(f"{key} {split[key][0]}..{split[key][1]}" for key in ("n", "dim_x", "dim_y"))
+    ranges = ", ".join(
+        f"{key} {split[key][0]}..{split[key][1]}" for key in ("n", "dim_x", "dim_y")
+    )
     mi = split["mi_nats"]
     click.echo(
         f"{name}: {split['datasets']:,} datasets of {split['distributions']:,} distributions in"
@@ -316,6 +318,8 @@ def verify(store: Path, as_json: bool) -> None:
         raise VerificationFailed(f"{store}: {len(report.problems)} problems found")
     if report.missing:
         raise Incomplete(f"{store}: {report.missing} shards missing; rerun to resume")
+    if not report.sealed:
+        raise Incomplete(f"{store}: not sealed yet; run `mistdata seal`")
 
 
 class _Bar:
@@ -369,5 +373,3 @@ def _bytes(count: float) -> str:
             return f"{count:,.4g} {unit}"
         count /= 1000
     return f"{count:,.4g} GB"
-
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,8 @@ from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
 from mistdata.store.commit import sha256_of
-from mistdata.store.ledger import Manifest, PlanRecord, Shard
+from mistdata.store.document import DamagedDocument
+from mistdata.store.ledger import Manifest, PlanRecord, Receipt, Shard
 from mistdata.store.seal import content_digest
 
 
@@ -56,7 +57,7 @@ class Report:
         """Whether everything that is there holds; shards may still be missing."""
         return not self.problems
 
-    def add(self, path: str, message: str, datasets: Any = ()) -> None:
+    def add(self, path: str, message: str, datasets: Iterable[int] = ()) -> None:
         """Record a problem."""
         self.problems.append(Problem(path, message, tuple(int(each) for each in datasets)))
 
@@ -71,7 +72,7 @@ class _Labels:
     crc32c: Array
 
     @classmethod
-    def of(cls, table: Any) -> _Labels:
+    def of(cls, table: catalog.Table) -> _Labels:
         n, dim_x, dim_y = (
             catalog.to_numpy(table[name]).astype(np.int64) for name in ("n", "dim_x", "dim_y")
         )
@@ -137,7 +138,7 @@ def _check_manifest(
 ) -> Manifest | None:
     try:
         manifest = ledger.read_manifest(store)
-    except NotAStore as error:
+    except (NotAStore, VerificationFailed) as error:
         report.add(ledger.MANIFEST, _without(store, error))
         return None
     report.checked["manifests"] += 1
@@ -161,7 +162,7 @@ def _check_small_file(store: Path, name: str, expected: dict[str, Any], report: 
         report.add(name, "the sha256 is not the one in the manifest")
 
 
-def _check_catalog(store: Path, planned: Any, report: Report) -> Any:
+def _check_catalog(store: Path, planned: catalog.Table, report: Report) -> catalog.Table | None:
     """Read the catalog and hold it against the plan; None when it is unusable."""
     try:
         table = catalog.read_catalog(store / ledger.CATALOG)
@@ -178,7 +179,7 @@ def _check_catalog(store: Path, planned: Any, report: Report) -> Any:
 
 
 def _check_digest(
-    manifest: Manifest, shards: tuple[Shard, ...], table: Any, report: Report
+    manifest: Manifest, shards: tuple[Shard, ...], table: catalog.Table, report: Report
 ) -> None:
     files = manifest.files
     hashes = [(shard.file, str(files.get(shard.file, {}).get("sha256"))) for shard in shards]
@@ -189,8 +190,8 @@ def _check_digest(
 def _check_shard(
     store: Path,
     record: PlanRecord,
-    planned: Any,
-    table: Any,
+    planned: catalog.Table,
+    table: catalog.Table | None,
     manifest: Manifest | None,
     shard: Shard,
 ) -> Report:
@@ -200,7 +201,8 @@ def _check_shard(
         report.missing += 1
         return report
     listed = manifest.files.get(shard.file, {}) if manifest else {}
-    receipt, labels = _check_receipt(store, record, listed.get("sha256"), shard, report)
+    receipt = _check_receipt(store, record, listed.get("sha256"), shard, report)
+    labels = catalog.label_table([receipt.labels]) if receipt else None
     rows = (planned if table is None else table).slice(shard.start, shard.stop - shard.start)
     if table is None and labels is not None:
         rows = catalog.build_catalog(rows, labels)
@@ -208,36 +210,31 @@ def _check_shard(
         return report
     elif labels is not None and not catalog.same_columns(rows, labels, labels.column_names):
         report.add(shard.receipt, "the labels are not those of the catalog", _ids(shard))
-    sha256 = listed.get("sha256") or (receipt and receipt.sha256)
+    sha256 = listed.get("sha256") or (receipt.sha256 if receipt else None)
     _check_values(store, record, shard, sha256, _Labels.of(rows), report)
     return report
 
 
 def _check_receipt(
-    store: Path,
-    record: PlanRecord,
-    listed: str | None,
-    shard: Shard,
-    report: Report,
-) -> tuple[Any, Any]:
+    store: Path, record: PlanRecord, listed: str | None, shard: Shard, report: Report
+) -> Receipt | None:
     if listed is not None and not (store / ledger.RECEIPTS).exists():
-        return None, None  # a published copy may leave its receipts out
+        return None  # a published copy may leave its receipts out
     try:
-        receipt, labels = catalog.read_receipt(store / shard.receipt)
-    except DamagedTable as error:
+        receipt = ledger.read_receipt(store, shard)
+    except DamagedDocument as error:
         report.add(shard.receipt, _without(store, error), _ids(shard))
-        return None, None
+        return None
+    except OSError as error:
+        report.add(shard.receipt, error.strerror or "cannot be read", _ids(shard))
+        return None
     report.checked["receipts"] += 1
-    expected = (record.plan, shard.split, shard.number)
-    if (receipt.plan, receipt.split, receipt.shard) != expected:
+    if not ledger.belongs(receipt, shard, record):
         report.add(shard.receipt, "belongs to another plan or shard", _ids(shard))
-        return None, None
-    if catalog.to_numpy(labels["dataset_id"]).tolist() != list(_ids(shard)):
-        report.add(shard.receipt, "not the datasets of this shard", _ids(shard))
-        return None, None
+        return None
     if listed is not None and receipt.sha256 != listed:
         report.add(shard.receipt, "the sha256 is not the one in the manifest", _ids(shard))
-    return receipt, labels
+    return receipt
 
 
 def _check_values(
@@ -262,12 +259,12 @@ def _check_values(
     values = np.frombuffer(content, "<f4", record.shard_length)
     damaged = list(_damaged(values, labels, start))
     report.checked["datasets"] += len(labels.size)
+    used = int(labels.offset[-1] + labels.size[-1] - start)
     if hashlib.sha256(content).hexdigest() != sha256:
         report.add(shard.file, "the sha256 differs", damaged)
     elif damaged:
         report.add(shard.file, "the crc32c differs or a value is not finite", damaged)
-    used = int(labels.offset[-1] + labels.size[-1] - start)
-    if not np.isnan(values[used:]).all():
+    elif not np.isnan(values[used:]).all():
         report.add(shard.file, "values outside every dataset")
 
 

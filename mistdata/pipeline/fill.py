@@ -24,9 +24,8 @@ from mistdata.pipeline.generate import Label, generate_shard, span_in_shard
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.catalog import Receipt
 from mistdata.store.commit import create_exclusively, make_folder, write_durably
-from mistdata.store.ledger import PlanRecord, Shard
+from mistdata.store.ledger import PlanRecord, Receipt, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,8 @@ def fill_shard(store: Path, index: int) -> Filled:
     started = time.perf_counter()
     plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns)
     shard = plan.shards[index]
-    if ledger.valid_receipt(store, shard, record.plan, record.shard_length) is None:
-        _write_shard(store, plan, shard)
+    if ledger.valid_receipt(store, shard, record) is None:
+        _write_shard(store, plan, record, shard)
     size = layout.shard_file_size(plan.shard_length)
     seconds = time.perf_counter() - started
     return Filled(index, shard.stop - shard.start, size, round(seconds, 4))
@@ -124,9 +123,9 @@ def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
     return plan, record
 
 
-def _write_shard(store: Path, plan: Plan, shard: Shard) -> None:
+def _write_shard(store: Path, plan: Plan, record: PlanRecord, shard: Shard) -> None:
     values, labels = generate_shard(plan, shard)
-    payload, index = memoryview(values).cast("B"), layout.shard_index(plan.shard_length)
+    payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
     digest = hashlib.sha256(payload)
     digest.update(index)
     receipt = Receipt(
@@ -135,14 +134,14 @@ def _write_shard(store: Path, plan: Plan, shard: Shard) -> None:
         shard=shard.number,
         size=len(payload) + len(index),
         sha256=digest.hexdigest(),
+        labels=_label_columns(plan, shard, values, labels),
     )
-    columns = _label_columns(plan, shard, values, labels)
     try:
         write_durably(store / shard.file, [payload, index])
-        write_durably(store / shard.receipt, [catalog.encode_receipt(receipt, columns)])
+        write_durably(store / shard.receipt, [ledger.encode_receipt(receipt)])
     except FileNotFoundError:
         # Another process finished this shard and sealed the store, sweeping our temporary file.
-        if ledger.valid_receipt(store, shard, plan.hash, plan.shard_length) is None:
+        if ledger.valid_receipt(store, shard, record) is None:
             raise
 
 
@@ -160,13 +159,13 @@ def _label_columns(
     }
 
 
-def _planned_table(plan: Plan) -> Any:
+def _planned_table(plan: Plan) -> catalog.Table:
     columns = plan.columns
     splits = plan.recipe.splits
     first = np.cumsum([0, *(len(split.mixture) for split in splits)])
     component = first[columns["split"]] + columns["component"]
     mixture = [each for split in splits for each in split.mixture]
-    described = {
+    described: dict[str, list[str]] = {
         "component": [each.name for each in mixture],
         "family": [each.family.name for each in mixture],
         "transform_x": ["+".join(each.transform_x) for each in mixture],

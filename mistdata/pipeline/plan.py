@@ -25,7 +25,7 @@ from mistdata.distributions.priors import Array, Choice
 from mistdata.pipeline.recipe import MIB, Component, Recipe, Split
 from mistdata.store.ledger import Shard, find_shards
 
-COLUMNS = {
+COLUMNS: dict[str, np.dtype[Any]] = {
     "split": np.dtype("<i4"),
     "component": np.dtype("<i4"),
     "distribution_id": np.dtype("<i8"),
@@ -65,7 +65,8 @@ class Plan:
     def sizes(self) -> Array:
         """Float32 values per dataset, n (dim_x + dim_y)."""
         columns = self.columns
-        return columns["n"].astype(np.int64) * (columns["dim_x"] + columns["dim_y"])
+        width = columns["dim_x"] + columns["dim_y"]
+        return np.asarray(columns["n"] * width.astype(np.int64))
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -86,7 +87,8 @@ class Plan:
     def component(self, row: int) -> Component:
         """Return the component of a dataset."""
         split = self.recipe.splits[self.columns["split"][row]]
-        return split.mixture[self.columns["component"][row]]
+        component: Component = split.mixture[self.columns["component"][row]]
+        return component
 
 
 def make_plan(recipe: Recipe, limit: int | None = None) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -231,9 +231,7 @@ def _split(splits: _Table, name: str, shard_mib: int) -> Split:
     return Split(name, datasets, replicates, bool(grid), n, mixture)
 
 
-def _require_fits(
-    table: _Table, n: Prior, mixture: tuple[Component, ...], shard_mib: int
-) -> None:
+def _require_fits(table: _Table, n: Prior, mixture: tuple[Component, ...], shard_mib: int) -> None:
     rows = int(n.support(True)[1])
     for component in mixture:
         widest = max(dim_x + dim_y for dim_x, dim_y in component.dims.pairs())
@@ -353,9 +351,7 @@ def _transform_names(table: _Table, key: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _parameters(
-    table: _Table, family: type[JointDistribution], dims: Dims
-) -> Mapping[str, Prior]:
+def _parameters(table: _Table, family: type[JointDistribution], dims: Dims) -> Mapping[str, Prior]:
     if "parameters" not in table.data:
         table.taken.add("parameters")
         return {}
@@ -422,7 +418,7 @@ def _linspace(arguments: list[Any], integer: bool) -> Prior:
     return Choice(tuple(values.tolist()))
 
 
-_FORMS = {
+_FORMS: dict[str, Callable[[list[Any], bool], Prior]] = {
     "uniform": lambda arguments, integer: Uniform(*_numbers(arguments, integer, 2)),
     "log_uniform": lambda arguments, integer: LogUniform(*_numbers(arguments, integer, 2)),
     "values": lambda arguments, integer: Choice(_numbers(arguments, integer, None)),

@@ -7,6 +7,7 @@ is complete is decided afterwards, by receipts.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from mistdata.errors import GenerationError, Incomplete, MistdataError, NumericMismatch
+from mistdata.errors import Incomplete, MistdataError
 from mistdata.pipeline.fill import Filled, fill_shard, init_store, load_plan
 from mistdata.pipeline.plan import Plan
 from mistdata.store import ledger
@@ -24,7 +25,6 @@ from mistdata.store.ledger import Manifest, Shard
 from mistdata.store.seal import seal
 
 OnFilled = Callable[[Filled], None]
-_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class LocalWorkers:
             n_workers=min(self.workers, len(shards)),
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+            preload=["mistdata.pipeline.worker"],
         )
         with cluster, distributed.Client(cluster) as client:
             _fill_with(distributed, client, store, shards, on_filled)
@@ -117,18 +119,24 @@ def generate(
     on_start(total - _datasets(pending), total)
     if pending:
         with _log(store) as log:
-            _fill(store, executor, pending, lambda filled: (log(filled), on_filled(filled)))
+            _fill(store, executor, pending, _both(log, on_filled))
         _require_filled(store, ledger.missing_shards(store, tuple(wanted), record), len(wanted))
     return seal(store) if shards is None else None
+
+
+def _both(one: OnFilled, other: OnFilled) -> OnFilled:
+    def call(filled: Filled) -> None:
+        one(filled)
+        other(filled)
+
+    return call
 
 
 def _datasets(shards: Sequence[Shard]) -> int:
     return sum(shard.stop - shard.start for shard in shards)
 
 
-def _fill(
-    store: Path, executor: Executor, pending: Sequence[Shard], on_filled: Callable[[Filled], Any]
-) -> None:
+def _fill(store: Path, executor: Executor, pending: Sequence[Shard], on_filled: OnFilled) -> None:
     try:
         executor.fill(store, [shard.index for shard in pending], on_filled)
     except OSError as error:
@@ -177,46 +185,39 @@ def _import_distributed() -> Any:
 def _fill_with(
     distributed: Any, client: Any, store: Path, shards: Sequence[int], on_filled: OnFilled
 ) -> None:
-    """Keep a sliding window of shards in flight; stop at the first error."""
+    """Fill shards through a client; losing the cluster means that the store is incomplete."""
+    lost = (
+        distributed.client.FuturesCancelledError,
+        distributed.CancelledError,
+        distributed.comm.CommClosedError,
+    )
+    try:
+        for filled in _stream(distributed, client, store, shards):
+            on_filled(filled)
+    except lost:
+        raise Incomplete(
+            f"{store}: the Dask scheduler is gone; run the same command again to resume"
+        ) from None
+    except distributed.KilledWorker as error:
+        raise Incomplete(f"{store}: {error}; run the same command again to resume") from None
+
+
+def _stream(distributed: Any, client: Any, store: Path, shards: Sequence[int]) -> Iterator[Filled]:
+    """Yield what is done, with a sliding window of shards in flight; stop at the first error."""
     waiting = list(reversed(shards))
     window = max(4, 3 * sum(client.nthreads().values()))
     running = {_submit(client, store, waiting) for _ in range(min(window, len(waiting)))}
     while running:
-        try:
-            done, running = distributed.wait(
-                running, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
-            )
-        except TimeoutError:
-            _require_alive(client)
-            continue
+        done, running = distributed.wait(running, return_when="FIRST_COMPLETED")
         for future in done:
-            on_filled(_result(distributed, future))
+            yield future.result()
+            future.release()
             if waiting:
                 running.add(_submit(client, store, waiting))
 
 
 def _submit(client: Any, store: Path, waiting: list[int]) -> Any:
     return client.submit(fill_shard, store, waiting.pop(), pure=False)
-
-
-def _require_alive(client: Any) -> None:
-    if client.status != "running":
-        raise Incomplete("the Dask scheduler is gone; run the same command again to resume")
-
-
-def _result(distributed: Any, future: Any) -> Filled:
-    """Return what a task returned; what the cluster itself did to it means: incomplete."""
-    if future.status == "cancelled":
-        raise Incomplete("the Dask scheduler is gone; run the same command again to resume")
-    try:
-        filled: Filled = future.result()
-    except (GenerationError, NumericMismatch, OSError):
-        raise
-    except (distributed.KilledWorker, distributed.CancelledError) as error:
-        raise Incomplete(f"{error}; run the same command again to resume") from None
-    finally:
-        future.release()
-    return filled
 
 
 __all__ = ["Executor", "InProcess", "LocalWorkers", "Scheduler", "generate", "load_plan"]

@@ -1,4 +1,4 @@
-"""The Parquet tables of a store: plan, receipts, catalog; and queries over the catalog.
+"""The Parquet tables of a store: plan and catalog; and queries over the catalog.
 
 The only file that knows Arrow and DuckDB. Every table carries `{"format", "plan", "mistdata"}` in
 its metadata; nothing in it depends on time or host.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from mistdata.store.layout import FORMAT
 
 _ROW_GROUP = 65_536
 _KEY = b"mistdata"
+Table = pa.Table
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
 LABELS = pa.schema(
@@ -72,17 +72,6 @@ class DamagedTable(ValueError):
     """A Parquet file that cannot be read, or is not the table it should be."""
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """Proof that a shard is durable: what the file is, and the labels of its datasets."""
-
-    plan: str
-    split: str
-    shard: int
-    size: int
-    sha256: str
-
-
 def encode_planned(planned: pa.Table, metadata: Mapping[str, Any]) -> bytes:
     """Encode what is planned of every dataset; columns as in `PLANNED`."""
     return _encode(planned, metadata)
@@ -103,44 +92,13 @@ def read_planned(path: Path) -> pa.Table:
     Raises:
         DamagedTable: the file is not such a table.
     """
-    return _read_as(path, PLANNED)[0]
+    return _read_as(path, PLANNED)
 
 
-def encode_receipt(receipt: Receipt, labels: Mapping[str, Sequence[Any]]) -> bytes:
-    """Encode a receipt with the labels of its datasets, columns as in `LABELS`."""
-    return _encode(pa.table(dict(labels), schema=LABELS), asdict(receipt))
-
-
-def read_receipt(path: Path) -> tuple[Receipt, pa.Table]:
-    """Read a receipt.
-
-    Raises:
-        DamagedTable: the file is not a receipt.
-    """
-    table, metadata = _read_as(path, LABELS)
-    try:
-        return Receipt(**metadata), table
-    except TypeError:
-        raise DamagedTable(f"{path}: not a receipt") from None
-
-
-def read_receipt_header(path: Path) -> Receipt:
-    """Read what a receipt says of its shard, without the labels.
-
-    Raises:
-        DamagedTable: the file is not a receipt.
-    """
-    try:
-        return Receipt(**_metadata(pq.read_schema(path)))
-    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
-        raise DamagedTable(f"{path}: {_one_line(error)}") from None
-
-
-def join_labels(labels: Iterable[pa.Table]) -> pa.Table:
-    """Join the labels of several shards, in dataset order."""
-    tables = list(labels)
-    joined = pa.concat_tables(tables) if tables else LABELS.empty_table()
-    return joined.replace_schema_metadata(None).sort_by("dataset_id")
+def label_table(labels: Iterable[Mapping[str, Sequence[Any]]]) -> pa.Table:
+    """Join the labels of several shards; columns as in `LABELS`."""
+    tables = [pa.table(dict(each), schema=LABELS) for each in labels]
+    return pa.concat_tables(tables) if tables else LABELS.empty_table()
 
 
 def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
@@ -164,7 +122,7 @@ def read_catalog(path: Path) -> pa.Table:
     Raises:
         DamagedTable: the file is not a catalog.
     """
-    return _read_as(path, CATALOG)[0]
+    return _read_as(path, CATALOG)
 
 
 def same_columns(one: pa.Table, other: pa.Table, names: Iterable[str]) -> bool:
@@ -173,8 +131,14 @@ def same_columns(one: pa.Table, other: pa.Table, names: Iterable[str]) -> bool:
 
 
 def words(values: Sequence[str], positions: Array) -> pa.DictionaryArray:
-    """Return values[positions] as a dictionary column that lists `values` once."""
-    return pa.DictionaryArray.from_arrays(pa.array(positions, pa.int32()), pa.array(values))
+    """Return values[positions] as a dictionary column.
+
+    Repeated values become one word: Parquet does not encode a dictionary that repeats itself the
+    same way twice.
+    """
+    distinct = list(dict.fromkeys(values))
+    code = np.array([distinct.index(value) for value in values], np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(code[positions]), pa.array(distinct))
 
 
 def seed_keys(*parts: Array) -> pa.FixedSizeListArray:
@@ -191,10 +155,10 @@ def select(catalog: pa.Table, condition: str) -> Array:
     """
     import duckdb
 
-    options = {"enable_external_access": "false", "threads": "1"}
+    options: dict[str, Any] = {"enable_external_access": "false", "threads": "1"}
     with duckdb.connect(":memory:", config=options) as connection:
         connection.register("catalog", catalog)
-        query = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"  # noqa: S608
+        query = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"
         try:
             found = connection.execute(query).fetchnumpy()["dataset_id"]
         except duckdb.Error as error:
@@ -222,7 +186,7 @@ def row(table: pa.Table, position: int) -> dict[str, Any]:
 
 def to_numpy(column: pa.ChunkedArray) -> Array:
     """Return a column as one NumPy array; words become an array of str objects."""
-    return _plain(column).to_numpy()
+    return np.asarray(_plain(column).to_numpy())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -252,32 +216,26 @@ def _encode(table: pa.Table, metadata: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _read_as(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
-        return table, _metadata(table.schema)
+        _require_format(table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedTable(f"{path}: {_one_line(error)}") from None
-
-
-def _read_as(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
-    table, metadata = _read(path)
     for field in schema:
         if field.name not in table.column_names:
             raise DamagedTable(f"{path}: the column {field.name} is missing")
         if table.schema.field(field.name).type != field.type:
             raise DamagedTable(f"{path}: the column {field.name} is not of type {field.type}")
-    return table, metadata
+    return table
 
 
-def _metadata(schema: pa.Schema) -> dict[str, Any]:
+def _require_format(schema: pa.Schema) -> None:
     text = (schema.metadata or {}).get(_KEY)
     if text is None:
         raise ValueError("not a table of mistdata")
-    metadata = json.loads(text)
-    if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
+    if json.loads(text).get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}")
-    return metadata
 
 
 def _one_line(error: BaseException) -> str:

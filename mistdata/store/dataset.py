@@ -21,7 +21,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
-from mistdata.store.ledger import Manifest, PlanRecord, Shard
+from mistdata.store.ledger import Manifest
 
 _SPARE_DESCRIPTORS = 256
 
@@ -73,11 +73,16 @@ class MetaDataset:
     """
 
     def __init__(
-        self, path: Path, digest: str, values: Mapping[str, _Values], table: Any, manifest: Any
+        self,
+        path: Path,
+        digest: str,
+        values: Mapping[str, _Values],
+        table: catalog.Table,
+        manifest: Manifest | None,
     ) -> None:
         self.path = path
         self.digest = digest
-        self.manifest: Manifest | None = manifest
+        self.manifest = manifest
         self._values = values
         self._table = table
 
@@ -100,7 +105,7 @@ class MetaDataset:
         return (self[position] for position in range(len(self)))
 
     @property
-    def catalog(self) -> Any:
+    def catalog(self) -> catalog.Table:
         """The catalog as an Arrow table; pandas, Polars and DuckDB read it as it is."""
         return self._table
 
@@ -144,7 +149,7 @@ class MetaDataset:
             ValueError: a dataset has fewer than `rows` rows, or `out` is too small.
         """
         index = np.asarray(positions, dtype=np.int64)
-        if index.size and not (0 <= index.min() and index.max() < len(self)):
+        if index.size and not (index.min() >= 0 and index.max() < len(self)):
             raise IndexError(f"positions must lie in 0..{len(self) - 1}")
         shapes = self._shapes[index]
         if rows is not None:
@@ -272,9 +277,10 @@ def open_store(path: str | os.PathLike[str], *, allow_partial: bool = False) -> 
 def _open_partial(store: Path) -> MetaDataset:
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
-    durable = [shard for shard in shards if _is_durable(store, shard, record)]
-    labels = catalog.join_labels(catalog.read_receipt(store / s.receipt)[1] for s in durable)
-    rows = [np.arange(shard.start, shard.stop) for shard in durable]
+    receipts = [(shard, ledger.valid_receipt(store, shard, record)) for shard in shards]
+    durable = [(shard, receipt) for shard, receipt in receipts if receipt is not None]
+    labels = catalog.label_table(receipt.labels for _, receipt in durable)
+    rows = [np.arange(shard.start, shard.stop) for shard, _ in durable]
     kept = planned.take(np.concatenate([np.empty(0, np.int64), *rows]))
     counts: dict[str, int] = {}
     for shard in shards:
@@ -282,10 +288,6 @@ def _open_partial(store: Path) -> MetaDataset:
     values = _readers(store, counts, record.shard_length)
     table = catalog.build_catalog(kept, labels)
     return MetaDataset(store, f"partial-{record.plan}", values, table, None)
-
-
-def _is_durable(store: Path, shard: Shard, record: PlanRecord) -> bool:
-    return ledger.valid_receipt(store, shard, record.plan, record.shard_length) is not None
 
 
 def _readers(store: Path, shards: Mapping[str, int], shard_length: int) -> dict[str, _Values]:

@@ -7,9 +7,9 @@ makes the store a dataset; it comes last. Completeness is receipts against the p
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +17,10 @@ import numpy as np
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
-from mistdata.store import catalog, layout
-from mistdata.store.catalog import DamagedTable, Receipt
+from mistdata.store import catalog, document, layout
+from mistdata.store.document import DamagedDocument
 
-_Document = TypeVar("_Document", "PlanRecord", "Manifest")
+_Document = TypeVar("_Document", "PlanRecord", "Receipt", "Manifest")
 
 RECORD = "plan.json"
 PLANNED = "plan.parquet"
@@ -48,7 +48,7 @@ class Shard:
     @property
     def receipt(self) -> str:
         """Path of the receipt, relative to the store."""
-        return f"{RECEIPTS}/{self.split}/{self.number}.parquet"
+        return f"{RECEIPTS}/{self.split}/{self.number}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,21 @@ class PlanRecord:
     planned_sha256: str
     fingerprint: dict[str, str]
     recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a shard is durable: what the file is, and the labels of its datasets.
+
+    `labels` maps each column of `catalog.LABELS` to one value per dataset, in dataset order.
+    """
+
+    plan: str
+    split: str
+    shard: int
+    size: int
+    sha256: str
+    labels: dict[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +113,13 @@ def find_shards(splits: list[str], split: Array, shard: Array) -> tuple[Shard, .
     edges = [0, *changes.tolist(), len(split)]
     return tuple(
         Shard(index, splits[split[start]], int(shard[start]), start, stop)
-        for index, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for index, (start, stop) in enumerate(pairwise(edges))
     )
 
 
 def encode_record(record: PlanRecord) -> bytes:
     """Encode plan.json."""
-    return _encode(asdict(record))
+    return document.encode(asdict(record), indent=2)
 
 
 def read_record(store: Path) -> PlanRecord:
@@ -112,13 +127,14 @@ def read_record(store: Path) -> PlanRecord:
 
     Raises:
         NotAStore: there is none, or it cannot be read.
+        VerificationFailed: the bytes are not those that were written.
     """
     return _read(store, RECORD, PlanRecord)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Encode manifest.json."""
-    return _encode(asdict(manifest))
+    return document.encode(asdict(manifest), indent=2)
 
 
 def read_manifest(store: Path) -> Manifest:
@@ -126,6 +142,7 @@ def read_manifest(store: Path) -> Manifest:
 
     Raises:
         NotAStore: there is none, or it cannot be read.
+        VerificationFailed: the bytes are not those that were written.
     """
     return _read(store, MANIFEST, Manifest)
 
@@ -135,7 +152,7 @@ def is_sealed(store: Path) -> bool:
     return (store / MANIFEST).exists()
 
 
-def read_planned(store: Path, record: PlanRecord) -> tuple[Any, tuple[Shard, ...]]:
+def read_planned(store: Path, record: PlanRecord) -> tuple[catalog.Table, tuple[Shard, ...]]:
     """Read plan.parquet and number its shards.
 
     Raises:
@@ -152,34 +169,53 @@ def read_planned(store: Path, record: PlanRecord) -> tuple[Any, tuple[Shard, ...
     return planned, shards_of(planned)
 
 
-def shards_of(planned: Any) -> tuple[Shard, ...]:
+def shards_of(planned: catalog.Table) -> tuple[Shard, ...]:
     """Number the shards of a table of planned datasets."""
     splits, positions = catalog.positions(planned["split"])
     return find_shards(splits, positions, catalog.to_numpy(planned["shard"]))
 
 
-def valid_receipt(store: Path, shard: Shard, plan: str, shard_length: int) -> Receipt | None:
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Encode a receipt."""
+    return document.encode(asdict(receipt))
+
+
+def read_receipt(store: Path, shard: Shard) -> Receipt:
+    """Read the receipt of a shard.
+
+    Raises:
+        DamagedDocument: the file is not, byte for byte, a receipt.
+        OSError: the file cannot be read.
+    """
+    return _decode(store / shard.receipt, Receipt)
+
+
+def valid_receipt(store: Path, shard: Shard, record: PlanRecord) -> Receipt | None:
     """Return the receipt of a shard if it is there, belongs to the plan and the file is whole.
 
     "Whole" here is the size; `mistdata verify` hashes.
     """
     try:
-        receipt = catalog.read_receipt_header(store / shard.receipt)
+        receipt = read_receipt(store, shard)
         size = (store / shard.file).stat().st_size
-    except (DamagedTable, OSError):
+    except (DamagedDocument, OSError):
         return None
-    expected = (plan, shard.split, shard.number, layout.shard_file_size(shard_length))
-    found = (receipt.plan, receipt.split, receipt.shard, receipt.size)
-    return receipt if found == expected and size == receipt.size else None
+    whole = size == receipt.size == layout.shard_file_size(record.shard_length)
+    return receipt if whole and belongs(receipt, shard, record) else None
+
+
+def belongs(receipt: Receipt, shard: Shard, record: PlanRecord) -> bool:
+    """Tell whether a receipt is for this shard of this plan, with a label for each dataset."""
+    return (
+        (receipt.plan, receipt.split, receipt.shard) == (record.plan, shard.split, shard.number)
+        and receipt.labels.keys() == set(catalog.LABELS.names)
+        and receipt.labels["dataset_id"] == list(range(shard.start, shard.stop))
+    )
 
 
 def missing_shards(store: Path, shards: tuple[Shard, ...], record: PlanRecord) -> list[Shard]:
     """Return the shards without a valid receipt, in order."""
-    return [
-        shard
-        for shard in shards
-        if valid_receipt(store, shard, record.plan, record.shard_length) is None
-    ]
+    return [shard for shard in shards if valid_receipt(store, shard, record) is None]
 
 
 def folders(store: Path, splits: list[str]) -> Iterator[Path]:
@@ -192,23 +228,23 @@ def folders(store: Path, splits: list[str]) -> Iterator[Path]:
         yield store / RECEIPTS / split
 
 
-def _encode(document: dict[str, Any]) -> bytes:
-    return json.dumps({"format": layout.FORMAT, **document}, indent=2).encode() + b"\n"
-
-
 def _read(store: Path, name: str, kind: type[_Document]) -> _Document:
     path = store / name
     try:
-        document = json.loads(path.read_bytes())
+        return _decode(path, kind)
     except FileNotFoundError:
         raise NotAStore(f"{store}: not a mistdata store (no {name})") from None
+    except NotADirectoryError:
+        raise NotAStore(f"{store}: not a mistdata store (not a folder)") from None
     except OSError as error:
         raise NotAStore(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise NotAStore(f"{path}: not the JSON that mistdata writes") from None
+    except DamagedDocument as error:
+        raise VerificationFailed(str(error)) from None
+
+
+def _decode(path: Path, kind: type[_Document]) -> _Document:
+    content = document.read(path)
     expected = {field.name for field in fields(kind)}
-    if not isinstance(document, dict) or document.pop("format", None) != layout.FORMAT:
-        raise NotAStore(f"{path}: expected format {layout.FORMAT}")
-    if document.keys() != expected:
-        raise NotAStore(f"{path}: expected the keys {sorted(expected)}")
-    return kind(**document)
+    if content.keys() != expected:
+        raise DamagedDocument(f"{path}: expected the keys {sorted(expected)}")
+    return kind(**content)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import mistdata
 from mistdata.errors import Incomplete, VerificationFailed
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.catalog import DamagedTable, Receipt
 from mistdata.store.commit import create_exclusively, remove_leftovers, write_durably
 from mistdata.store.ledger import Manifest, PlanRecord, Shard
 
@@ -29,7 +27,7 @@ def seal(store: Path) -> Manifest:
     """
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
-    receipts, labels = _read_receipts(store, record, shards)
+    sha256s, labels = _read_receipts(store, record, shards)
     table = catalog.build_catalog(planned, labels)
     splits = list(dict.fromkeys(shard.split for shard in shards))
     if not ledger.is_sealed(store):
@@ -37,7 +35,7 @@ def seal(store: Path) -> Manifest:
             remove_leftovers(folder)
         content = catalog.encode_catalog(table, identity(record))
         write_durably(store / ledger.CATALOG, [content])
-    manifest = _manifest(store, record, shards, receipts, table)
+    manifest = _manifest(store, record, shards, sha256s, table)
     if not create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest)):
         _require_equal(store, manifest)
     return manifest
@@ -48,7 +46,7 @@ def identity(record: PlanRecord) -> dict[str, str]:
     return {"plan": record.plan, "mistdata": record.mistdata}
 
 
-def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: Any) -> str:
+def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.Table) -> str:
     """Hash the content of a store: plan, (file, sha256) of every shard, labels as float64.
 
     It does not depend on how Parquet was encoded.
@@ -62,33 +60,34 @@ def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: Any) -> 
 
 def _read_receipts(
     store: Path, record: PlanRecord, shards: tuple[Shard, ...]
-) -> tuple[list[Receipt], Any]:
-    missing = ledger.missing_shards(store, shards, record)
+) -> tuple[list[str], catalog.Table]:
+    """Return the sha256 of every shard and the labels of all datasets."""
+    hashes, labels, missing = [], [], []
+    for shard in shards:
+        receipt = ledger.valid_receipt(store, shard, record)
+        if receipt is None:
+            missing.append(shard)
+        else:
+            hashes.append(receipt.sha256)
+            labels.append(receipt.labels)
     if missing:
         first = missing[0]
         raise Incomplete(
             f"{store}: {len(missing)} of {len(shards)} shards missing, the first is"
             f" {first.split}/{first.number}; run the same command again to resume"
         )
-    try:
-        pairs = [catalog.read_receipt(store / shard.receipt) for shard in shards]
-    except DamagedTable as error:
-        raise VerificationFailed(str(error)) from None
-    for shard, (_, labels) in zip(shards, pairs, strict=True):
-        if catalog.to_numpy(labels["dataset_id"]).tolist() != list(range(shard.start, shard.stop)):
-            raise VerificationFailed(f"{store / shard.receipt}: not the datasets of this shard")
-    return [receipt for receipt, _ in pairs], catalog.join_labels(labels for _, labels in pairs)
+    return hashes, catalog.label_table(labels)
 
 
 def _manifest(
     store: Path,
     record: PlanRecord,
     shards: tuple[Shard, ...],
-    receipts: list[Receipt],
-    table: Any,
+    sha256s: list[str],
+    table: catalog.Table,
 ) -> Manifest:
     splits = list(dict.fromkeys(shard.split for shard in shards))
-    hashes = [(s.file, r.sha256) for s, r in zip(shards, receipts, strict=True)]
+    hashes = [(s.file, sha256) for s, sha256 in zip(shards, sha256s, strict=True)]
     size = layout.shard_file_size(record.shard_length)
     files = {file: {"size": size, "sha256": sha256} for file, sha256 in hashes}
     metadata = ["zarr.json"]

@@ -1,0 +1,185 @@
+"""Real processes killed for real: nothing is lost or doubled, and the bytes are the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mistdata.store import ledger
+from mistdata.verify import verify
+
+KILL_RECIPE = Path(__file__).parents[1] / "data" / "kill.toml"
+PATIENCE = 120
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "mistdata", *map(str, arguments)]
+
+
+def generate(store, *options):
+    return command("generate", KILL_RECIPE, store, *options)
+
+
+def run(*arguments):
+    return subprocess.run(
+        list(map(str, arguments)), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+@contextmanager
+def started(arguments, **options):
+    """Start a process group, and end whatever is left of it."""
+    process = subprocess.Popen(
+        list(map(str, arguments)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE} s for {what}")
+        time.sleep(0.005)
+
+
+def receipts(store):
+    return len(list((store / ledger.RECEIPTS).glob("*/*.json")))
+
+
+def in_the_middle(store):
+    wait_for(lambda: receipts(store) >= 5, "the first receipts")
+
+
+def workers_of(process):
+    """Return the processes that fill shards, below the client's."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def digest(store):
+    return json.loads((store / ledger.MANIFEST).read_bytes())["digest"]
+
+
+def require_same(store, undisturbed):
+    assert digest(store) == digest(undisturbed)
+    report = verify(store)
+    assert report.ok, report.problems
+    assert report.checked["shards"] == receipts(undisturbed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    store = tmp_path_factory.mktemp("stores") / "undisturbed"
+    assert run(*generate(store, "--in-process")).returncode == 0
+    return store
+
+
+def test_a_killed_worker_is_replaced(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    with started(generate(store, "--workers", 2)) as process:
+        in_the_middle(store)
+        workers_of(process)[0].kill()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    require_same(store, undisturbed)
+
+
+def test_a_killed_client_takes_its_workers_along_and_the_rerun_completes(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    with started(generate(store, "--workers", 2)) as process:
+        in_the_middle(store)
+        workers = workers_of(process)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not any(map(psutil.Process.is_running, workers)), "the workers to end")
+    assert not (store / ledger.MANIFEST).exists()
+    assert run(*generate(store, "--workers", 2)).returncode == 0
+    require_same(store, undisturbed)
+
+
+def test_ctrl_c_exits_130_and_leaves_a_resumable_store(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    with started(generate(store, "--workers", 2)) as process:
+        in_the_middle(store)
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert errors.strip() == "mistdata: interrupted; run the same command again to resume"
+    assert run(*generate(store, "--in-process")).returncode == 0
+    require_same(store, undisturbed)
+
+
+@contextmanager
+def cluster(folder):
+    """A scheduler and a worker in processes of their own, on loopback."""
+    file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = [*dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", file]
+    worker = [*dask, "worker", *loopback, "--scheduler-file", file, "--nthreads", "1"]
+    quiet = {"cwd": folder}
+    with started(scheduler, **quiet) as process:
+        wait_for(file.exists, "the scheduler")
+        with started([*worker, "--nworkers", "2", "--death-timeout", "20"], **quiet):
+            yield process, file
+
+
+def test_a_killed_scheduler_means_exit_3_and_the_rerun_completes(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    with (
+        cluster(tmp_path) as (scheduler, file),
+        started(generate(store, "--scheduler-file", file)) as process,
+    ):
+        in_the_middle(store)
+        scheduler.kill()
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 3, errors
+    assert "resume" in errors.splitlines()[-1]
+    assert run(*generate(store, "--workers", 1)).returncode == 0
+    require_same(store, undisturbed)
+
+
+def test_two_generators_on_one_store_end_in_one_dataset(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    with (
+        started(generate(store, "--in-process")) as one,
+        started(generate(store, "--in-process")) as other,
+    ):
+        one.communicate(timeout=PATIENCE)
+        other.communicate(timeout=PATIENCE)
+    assert (one.returncode, other.returncode) == (0, 0)
+    require_same(store, undisturbed)
+
+
+@pytest.mark.slow
+def test_repeated_kills_of_everything_converge(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    kills = 0
+    while not (store / ledger.MANIFEST).exists() and kills < 20:
+        before = receipts(store)
+        with started(generate(store, "--workers", 2)) as process:
+            wait_for(lambda b=before: receipts(store) > b or process.poll() is not None, "work")
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+    assert run(*generate(store, "--workers", 2)).returncode == 0
+    assert kills >= 5
+    require_same(store, undisturbed)

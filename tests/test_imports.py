@@ -1,0 +1,89 @@
+"""Imports run downhill, and each heavy library is known in one place."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mistdata"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What each part may import besides itself, `mistdata.errors` and the version.
+DOWNHILL = {
+    "distributions": set(),
+    "estimator": set(),
+    "errors": set(),
+    "store": {"distributions.priors"},
+    "pipeline": {"distributions", "store"},
+    "inspect": {"distributions", "store"},
+    "verify": {"distributions", "store", "pipeline"},
+    "cli": {"distributions", "store", "pipeline", "inspect", "verify"},
+    "__main__": {"cli"},
+    "__init__": {"store"},
+}
+
+# Where each heavy library may be imported.
+HOMES = {
+    "dask": {"pipeline/run.py"},
+    "distributed": {"pipeline/run.py"},
+    "zarr": {"store/layout.py"},
+    "pyarrow": {"store/catalog.py"},
+    "duckdb": {"store/catalog.py"},
+    "tqdm": {"cli.py"},
+    "threadpoolctl": {"pipeline/fingerprint.py"},
+    "matplotlib": set(),
+    "torch": {"estimator/"},
+    "safetensors": {"estimator/"},
+}
+
+
+def imports(path):
+    """Run through the absolute names of the modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_downhill(path):
+    own = part_of(path)
+    for name in imports(path):
+        if not name.startswith("mistdata."):
+            continue
+        target = name.removeprefix("mistdata.")
+        if target.split(".")[0] in {own, "errors", "__version__"}:
+            continue
+        allowed = DOWNHILL[own]
+        assert any(target == a or target.startswith(a + ".") for a in allowed), f"{own}: {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_heavy_library_has_one_home(path):
+    relative = path.relative_to(PACKAGE).as_posix()
+    for name in imports(path):
+        library = name.split(".")[0]
+        if library in HOMES:
+            assert any(relative.startswith(home) for home in HOMES[library]), name
+
+
+def test_the_table_knows_every_part():
+    assert {part_of(path) for path in MODULES} <= DOWNHILL.keys()
+
+
+def test_every_module_says_what_it_is_for():
+    for path in [*MODULES, *(ROOT / "train").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_nothing_is_unpickled():
+    for path in [*MODULES, *(ROOT / "train").glob("*.py")]:
+        for name in imports(path):
+            assert name.split(".")[0] not in {"pickle", "cloudpickle", "marshal", "shelve"}, path
