@@ -1,0 +1,45 @@
+# demo   the main job on real input: generate a store, verify it, train on it, draw the result
+# test   lint, types, tests, and the wheel in an environment of its own
+# check  lint and types only
+# slow   the tests that take minutes
+# bench  every benchmark beside its rival or its limit
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_QUIET = 1
+
+.PHONY: demo test check tests wheel slow bench clean
+
+demo: $(VENV)/ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pipelines/demo.sh $(DEMO)
+
+test: check tests wheel
+
+check: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tests: $(VENV)/ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
+
+slow: $(VENV)/ready
+	$(BIN)/pytest -q -m slow
+
+wheel: $(VENV)/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) tests/wheel.sh
+
+bench: $(VENV)/ready
+	@for each in cli generate read memory; do $(BIN)/python -m benchmarks.$$each || exit; done
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt pip
+	$(BIN)/pip install -c constraints.txt --group dev -e '.[all]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The main job on real input: generate a store, verify it, look into it, train on it, draw.
+# Usage: pipelines/demo.sh [FOLDER]      (run it through `make demo`)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=${1:-demo}
+store=$folder/quickstart
+fit=$folder/fit
+mkdir -p "$folder"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say "1  Generate 5,000 datasets with known mutual information"
+mistdata generate pipelines/quickstart.toml "$store"
+
+say "2  Verify every byte"
+mistdata verify "$store"
+
+say "3  Look into the store"
+mistdata inspect "$store"
+
+say "4  Fit a small estimator for two minutes"
+python -m train.fit --store "$store" --out "$fit" --config small --minutes 2
+
+say "5  Draw predicted quantiles against the true MI"
+python -m train.picture --store "$store" --checkpoint "$fit" --out "$folder/quantiles.png"
+
+say "Done"
+cat <<END
+  store     $store      (Zarr + Parquet; mistdata.open("$store"))
+  estimator $fit
+  picture   $folder/quantiles.png
+
+Try next:
+  mistdata families                                     what can be sampled
+  mistdata generate pipelines/mist-test.toml TEST       the published test grids, regenerated
+  mistdata generate pipelines/mist-train.toml TRAIN     625,000 datasets, 21.7 GB
+  python -m train.fit --store $store --out $fit-long --minutes 20
+END
