@@ -87,7 +87,7 @@ class Asinh(Transform):
     formula = "asinh x"
 
     def _forward(self, values: Array, side: Side) -> Array:
-        return np.arcsinh(values)
+        return np.arcsinh(np.ascontiguousarray(values))
 
     def _inverse(self, values: Array, side: Side) -> Array:
         return np.sinh(values)
@@ -105,6 +105,7 @@ class HalfCube(Transform):
     formula = "x √|x|"
 
     def _forward(self, values: Array, side: Side) -> Array:
+        values = np.ascontiguousarray(values)
         result = np.abs(values)
         np.sqrt(result, out=result)
         with np.errstate(over="ignore"):

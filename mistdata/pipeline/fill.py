@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +26,7 @@ from mistdata.pipeline.generate import Label, generate_shard, span_in_shard
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.commit import create_exclusively, make_folder, write_durably
+from mistdata.store.commit import create_exclusively, make_folder, write_durably, write_whole
 from mistdata.store.ledger import PlanRecord, Receipt, Shard
 
 
@@ -125,24 +127,34 @@ def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
 
 def _write_shard(store: Path, plan: Plan, record: PlanRecord, shard: Shard) -> None:
     values, labels = generate_shard(plan, shard)
-    payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
-    digest = hashlib.sha256(payload)
-    digest.update(index)
-    receipt = Receipt(
-        plan=plan.hash,
-        split=shard.split,
-        shard=shard.number,
-        size=len(payload) + len(index),
-        sha256=digest.hexdigest(),
-        labels=_label_columns(plan, shard, values, labels),
-    )
+    payload: memoryview = values.view(np.uint8).data
+    content = [payload, layout.shard_index(plan.shard_length)]
     try:
-        write_durably(store / shard.file, [payload, index])
-        write_durably(store / shard.receipt, [ledger.encode_receipt(receipt)])
+        with ThreadPoolExecutor(1) as pool:  # the hash is computed while the disk is waited for
+            sha256 = pool.submit(_sha256, content)
+            write_durably(store / shard.file, content)
+        receipt = Receipt(
+            plan=plan.hash,
+            split=shard.split,
+            shard=shard.number,
+            size=sum(map(len, content)),
+            sha256=sha256.result(),
+            labels=_label_columns(plan, shard, values, labels),
+        )
+        # The shard is durable now. Its receipt need not be: it carries a checksum, and one that a
+        # power cut took back only means that the shard is computed again.
+        write_whole(store / shard.receipt, ledger.encode_receipt(receipt))
     except FileNotFoundError:
         # Another process finished this shard and sealed the store, sweeping our temporary file.
         if ledger.valid_receipt(store, shard, record) is None:
             raise
+
+
+def _sha256(content: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _label_columns(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import scipy
@@ -18,6 +18,7 @@ from scipy import special
 from threadpoolctl import threadpool_info
 
 from mistdata.distributions.priors import Array
+from mistdata.pipeline.streams import Streams
 
 
 @cache
@@ -36,9 +37,10 @@ def fingerprint() -> dict[str, str]:
 
 def _probe() -> str:
     digest = hashlib.sha256()
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(0, spawn_key=(1, 2, 3))))
-    for draw in _draws(rng):
-        digest.update(np.ascontiguousarray(draw).tobytes())
+    streams = Streams(0)
+    for open_stream in (streams.of_parameters, partial(streams.of_sample, replicate=3)):
+        for draw in _draws(open_stream(1, 2)):
+            digest.update(np.ascontiguousarray(draw).tobytes())
     grid = np.concatenate([np.linspace(-40, 40, 4001), np.geomspace(1e-12, 1e12, 4001)])
     for values in _functions(grid):
         digest.update(np.ascontiguousarray(values).tobytes())

@@ -15,7 +15,8 @@ from mistdata.distributions.base import MI, JointDistribution
 from mistdata.distributions.priors import Array
 from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
-from mistdata.pipeline.plan import Plan, seed_key, stream
+from mistdata.pipeline.plan import Plan, seed_key
+from mistdata.pipeline.streams import Streams
 from mistdata.store.ledger import Shard
 
 
@@ -39,25 +40,27 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
         GenerationError: a family failed or produced a NaN or an infinity; names the recipe, the
             shard and the dataset.
     """
-    values = np.full(plan.shard_length, np.nan, dtype="<f4")
+    values = np.empty(plan.shard_length, dtype="<f4")
+    streams = Streams(plan.recipe.seed)
     labels = []
     for row in range(shard.start, shard.stop):
         span = span_in_shard(plan, row)
         try:
-            labels.append(_fill_dataset(plan, row, values[span]))
+            labels.append(_fill_dataset(plan, streams, row, values[span]))
         except (ValueError, ArithmeticError) as error:
             raise GenerationError(f"{_where(plan, shard, row)}: {error}") from error
-    _require_finite(plan, shard, values)
+    values[span.stop :] = np.nan
+    _require_finite(plan, shard, values[: span.stop])
     values.flags.writeable = False
     return values, labels
 
 
-def member_of(plan: Plan, row: int) -> JointDistribution:
+def member_of(plan: Plan, streams: Streams, row: int) -> JointDistribution:
     """Rebuild the member that a dataset is a sample of."""
     split, distribution, _ = seed_key(plan.columns, row)
     component = plan.component(row)
     dim_x, dim_y = int(plan.columns["dim_x"][row]), int(plan.columns["dim_y"][row])
-    rng = stream(plan.recipe.seed, split, distribution)
+    rng = streams.of_parameters(split, distribution)
     return component.family.draw(dim_x, dim_y, rng, **component.parameters)
 
 
@@ -67,10 +70,10 @@ def span_in_shard(plan: Plan, row: int) -> slice:
     return slice(start, start + int(plan.sizes[row]))
 
 
-def _fill_dataset(plan: Plan, row: int, out: Array) -> Label:
-    member = member_of(plan, row)
+def _fill_dataset(plan: Plan, streams: Streams, row: int, out: Array) -> Label:
+    member = member_of(plan, streams, row)
     component = plan.component(row)
-    rng = stream(plan.recipe.seed, *seed_key(plan.columns, row))
+    rng = streams.of_sample(*seed_key(plan.columns, row))
     x, y = member.sample(int(plan.columns["n"][row]), rng)
     for name in component.transform_x:
         x = TRANSFORMS[name].forward(x, "x")
@@ -84,9 +87,9 @@ def _fill_dataset(plan: Plan, row: int, out: Array) -> Label:
 
 
 def _require_finite(plan: Plan, shard: Shard, values: Array) -> None:
-    used = span_in_shard(plan, shard.stop - 1).stop
-    if np.isfinite(values[:used]).all():
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # a NaN or an infinity would show in the sum
+            return
     for row in range(shard.start, shard.stop):
         if not np.isfinite(values[span_in_shard(plan, row)]).all():
             raise GenerationError(

@@ -1,13 +1,7 @@
 """A plan: every dataset's component, size, seed key, shard and offset, before any data exists.
 
-The plan is a pure function of (recipe, limit), computed in bulk. Streams of randomness are keyed
-by `SeedSequence(recipe.seed, spawn_key)`:
-
-    (split,)                             what the plan itself draws
-    (split, distribution)                the parameters of a member
-    (split, distribution, replicate)     one sample of it
-
-with `split` the position of the split in the recipe. Any dataset can be rebuilt alone.
+The plan is a pure function of (recipe, limit), computed in bulk. What it draws itself and what
+datasets draw comes from `mistdata.pipeline.streams`; any dataset can be rebuilt alone.
 """
 
 from __future__ import annotations
@@ -23,6 +17,7 @@ import numpy as np
 
 from mistdata.distributions.priors import Array, Choice
 from mistdata.pipeline.recipe import MIB, Component, Recipe, Split
+from mistdata.pipeline.streams import Streams
 from mistdata.store.ledger import Shard, find_shards
 
 COLUMNS: dict[str, np.dtype[Any]] = {
@@ -105,15 +100,10 @@ def make_plan(recipe: Recipe, limit: int | None = None) -> Plan:
     return Plan(recipe, limit, columns)
 
 
-def stream(seed: int, *key: int) -> np.random.Generator:
-    """Open the stream of randomness with this spawn key."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
-
-
 def _plan_split(
     seed: int, index: int, split: Split, limit: int | None, length: int
 ) -> dict[str, Array]:
-    rng = stream(seed, index)
+    rng = Streams(seed).of_plan(index)
     component, n = _grid(split, rng) if split.grid else _mixture(split, rng)
     dim_x, dim_y = _dims(split, component, rng)
     count = len(component)
@@ -178,7 +168,7 @@ def _pack(sizes: Array, length: int) -> tuple[Array, Array]:
 
 
 def seed_key(columns: Mapping[str, Any], row: int) -> tuple[int, int, int]:
-    """Return the spawn key of a dataset's sample."""
+    """Return the key of a dataset's random stream: split, distribution, replicate."""
     return (
         int(columns["split"][row]),
         int(columns["distribution_id"][row]),

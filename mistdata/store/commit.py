@@ -24,6 +24,12 @@ def write_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         sync_folder(path.parent)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that shows by itself whether it is whole; a power cut may take it back."""
+    with _temporary(path, [content], sync=False) as temporary:
+        temporary.replace(path)
+
+
 def create_exclusively(path: Path, content: bytes) -> bool:
     """Write a file unless it exists; return whether this call created it."""
     with _temporary(path, [content]) as temporary:
@@ -65,14 +71,17 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def _temporary(path: Path, chunks: Iterable[bytes | memoryview]) -> Iterator[Path]:
+def _temporary(
+    path: Path, chunks: Iterable[bytes | memoryview], *, sync: bool = True
+) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
     try:
         with temporary.open("xb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

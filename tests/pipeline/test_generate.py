@@ -11,8 +11,9 @@ from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
 from mistdata.pipeline.generate import generate_shard, member_of, span_in_shard
-from mistdata.pipeline.plan import make_plan, seed_key, stream
+from mistdata.pipeline.plan import make_plan, seed_key
 from mistdata.pipeline.recipe import parse_recipe, read_recipe
+from mistdata.pipeline.streams import Streams
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,9 @@ def test_every_dataset_can_be_rebuilt_alone(plan):
     for shard in plan.shards:
         values, labels = generate_shard(plan, shard)
         for row in range(shard.start, shard.stop, 7):
-            member, component = member_of(plan, row), plan.component(row)
-            rng = stream(plan.recipe.seed, *seed_key(plan.columns, row))
+            streams = Streams(plan.recipe.seed)
+            member, component = member_of(plan, streams, row), plan.component(row)
+            rng = streams.of_sample(*seed_key(plan.columns, row))
             x, y = member.sample(int(plan.columns["n"][row]), rng)
             for name in component.transform_x:
                 x = TRANSFORMS[name].forward(x, "x")
@@ -68,10 +70,12 @@ class Broken(JointDistribution):
     parameters: ClassVar = {}
     formula = source = ""
     poison = np.nan
+    sampled = 0
 
     def _sample(self, n, rng):
         x = rng.standard_normal((n, self.dim_x))
-        if rng.bit_generator.seed_seq.spawn_key[1] == 2:
+        Broken.sampled += 1
+        if Broken.sampled == 3:
             x[-1, -1] = self.poison
         return x, x[:, : self.dim_y]
 
@@ -83,6 +87,7 @@ class Broken(JointDistribution):
 def test_a_value_that_is_not_finite_stops_the_shard_and_names_the_dataset(monkeypatch, poison):
     monkeypatch.setitem(FAMILIES, "broken", Broken)
     monkeypatch.setattr(Broken, "poison", poison)
+    monkeypatch.setattr(Broken, "sampled", 0)
     text = """
 name = "bad"
 version = 1
