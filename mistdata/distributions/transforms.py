@@ -87,7 +87,8 @@ class Asinh(Transform):
     formula = "asinh x"
 
     def _forward(self, values: Array, side: Side) -> Array:
-        return np.arcsinh(np.ascontiguousarray(values))
+        result: Array = np.arcsinh(np.ascontiguousarray(values))
+        return result
 
     def _inverse(self, values: Array, side: Side) -> Array:
         return np.sinh(values)

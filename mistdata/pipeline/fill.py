@@ -22,7 +22,7 @@ import mistdata
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, NumericMismatch, OtherPlan
 from mistdata.pipeline.fingerprint import fingerprint
-from mistdata.pipeline.generate import Label, generate_shard, span_in_shard
+from mistdata.pipeline.generate import Label, generate_shard
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store import catalog, layout, ledger
@@ -127,8 +127,8 @@ def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
 
 def _write_shard(store: Path, plan: Plan, record: PlanRecord, shard: Shard) -> None:
     values, labels = generate_shard(plan, shard)
-    payload: memoryview = values.view(np.uint8).data
-    content = [payload, layout.shard_index(plan.shard_length)]
+    payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
+    content: list[bytes | memoryview] = [payload, index]
     try:
         with ThreadPoolExecutor(1) as pool:  # the hash is computed while the disk is waited for
             sha256 = pool.submit(_sha256, content)
@@ -160,14 +160,14 @@ def _sha256(content: Iterable[bytes | memoryview]) -> str:
 def _label_columns(
     plan: Plan, shard: Shard, values: Array, labels: list[Label]
 ) -> dict[str, list[Any]]:
-    rows = range(shard.start, shard.stop)
+    datasets = plan.datasets(shard.start, shard.stop)
     return {
-        "dataset_id": list(rows),
+        "dataset_id": [planned.dataset_id for planned in datasets],
         "mi": [label.mi.value for label in labels],
         "mi_error": [label.mi.error for label in labels],
         "mi_method": [label.mi.method for label in labels],
         "params": [label.params for label in labels],
-        "crc32c": [google_crc32c.value(values[span_in_shard(plan, row)]) for row in rows],
+        "crc32c": [google_crc32c.value(values[planned.span]) for planned in datasets],
     }
 
 

@@ -9,13 +9,13 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from mistdata.distributions.base import MI, JointDistribution
 from mistdata.distributions.priors import Array
 from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
-from mistdata.pipeline.plan import Plan, seed_key
+from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.streams import Streams
 from mistdata.store.ledger import Shard
 
@@ -42,63 +42,62 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
     """
     values = np.empty(plan.shard_length, dtype="<f4")
     streams = Streams(plan.recipe.seed)
+    datasets = plan.datasets(shard.start, shard.stop)
     labels = []
-    for row in range(shard.start, shard.stop):
-        span = span_in_shard(plan, row)
-        try:
-            labels.append(_fill_dataset(plan, streams, row, values[span]))
-        except (ValueError, ArithmeticError) as error:
-            raise GenerationError(f"{_where(plan, shard, row)}: {error}") from error
-    values[span.stop :] = np.nan
-    _require_finite(plan, shard, values[: span.stop])
+    with np.errstate(over="ignore"):  # an overflow is reported, with its place, as an infinity
+        for planned in datasets:
+            try:
+                labels.append(_fill_dataset(planned, streams, values[planned.span]))
+            except (ValueError, ArithmeticError) as error:
+                raise GenerationError(f"{_where(plan, shard, planned)}: {error}") from error
+    values[datasets[-1].span.stop :] = np.nan
+    _require_finite(plan, shard, datasets, values)
     values.flags.writeable = False
     return values, labels
 
 
-def member_of(plan: Plan, streams: Streams, row: int) -> JointDistribution:
+def member_of(planned: Planned, streams: Streams) -> JointDistribution:
     """Rebuild the member that a dataset is a sample of."""
-    split, distribution, _ = seed_key(plan.columns, row)
-    component = plan.component(row)
-    dim_x, dim_y = int(plan.columns["dim_x"][row]), int(plan.columns["dim_y"][row])
-    rng = streams.of_parameters(split, distribution)
-    return component.family.draw(dim_x, dim_y, rng, **component.parameters)
+    rng = streams.of_parameters(planned.split, planned.distribution)
+    component = planned.component
+    return component.family.draw(planned.dim_x, planned.dim_y, rng, **component.parameters)
 
 
-def span_in_shard(plan: Plan, row: int) -> slice:
-    """Return where a dataset lies in its shard, in float32 values."""
-    start = int(plan.columns["offset"][row]) % plan.shard_length
-    return slice(start, start + int(plan.sizes[row]))
-
-
-def _fill_dataset(plan: Plan, streams: Streams, row: int, out: Array) -> Label:
-    member = member_of(plan, streams, row)
-    component = plan.component(row)
-    rng = streams.of_sample(*seed_key(plan.columns, row))
-    x, y = member.sample(int(plan.columns["n"][row]), rng)
-    for name in component.transform_x:
+def sample_of(
+    planned: Planned, member: JointDistribution, streams: Streams
+) -> tuple[Float[Array, "n dim_x"], Float[Array, "n dim_y"]]:
+    """Rebuild a dataset, in float64: a sample of its member, carried through its transforms."""
+    rng = streams.of_sample(planned.split, planned.distribution, planned.replicate)
+    x, y = member.sample(planned.n, rng)
+    for name in planned.component.transform_x:
         x = TRANSFORMS[name].forward(x, "x")
-    for name in component.transform_y:
+    for name in planned.component.transform_y:
         y = TRANSFORMS[name].forward(y, "y")
-    table = out.reshape(len(x), member.dim_x + member.dim_y)
-    with np.errstate(over="ignore"):  # an overflow is reported, with its place, as an infinity
-        table[:, : member.dim_x] = x
-        table[:, member.dim_x :] = y
+    return x, y
+
+
+def _fill_dataset(planned: Planned, streams: Streams, out: Array) -> Label:
+    member = member_of(planned, streams)
+    x, y = sample_of(planned, member, streams)
+    table = out.reshape(planned.n, planned.dim_x + planned.dim_y)
+    table[:, : planned.dim_x] = x
+    table[:, planned.dim_x :] = y
     return Label(member.mutual_information(), json.dumps(member.theta))
 
 
-def _require_finite(plan: Plan, shard: Shard, values: Array) -> None:
+def _require_finite(plan: Plan, shard: Shard, datasets: list[Planned], values: Array) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):  # a NaN or an infinity would show in the sum
-            return
-    for row in range(shard.start, shard.stop):
-        if not np.isfinite(values[span_in_shard(plan, row)]).all():
+        if np.isfinite(values[: datasets[-1].span.stop].sum()):
+            return  # a NaN or an infinity would show in the sum
+    for planned in datasets:
+        if not np.isfinite(values[planned.span]).all():
             raise GenerationError(
-                f"{_where(plan, shard, row)}: the float32 values hold a NaN or an infinity"
+                f"{_where(plan, shard, planned)}: the float32 values hold a NaN or an infinity"
             )
 
 
-def _where(plan: Plan, shard: Shard, row: int) -> str:
+def _where(plan: Plan, shard: Shard, planned: Planned) -> str:
     return (
-        f"{plan.recipe.name}: shard {shard.split}/{shard.number}, dataset {row}"
-        f" ({plan.component(row).name})"
+        f"{plan.recipe.name}: shard {shard.split}/{shard.number}, dataset {planned.dataset_id}"
+        f" ({planned.component.name})"
     )

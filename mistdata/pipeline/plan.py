@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,25 @@ COLUMNS: dict[str, np.dtype[Any]] = {
     "shard": np.dtype("<i4"),
     "offset": np.dtype("<i8"),
 }
+
+
+class Planned(NamedTuple):
+    """What is decided of one dataset; see `COLUMNS`. `start` counts from its shard's start."""
+
+    dataset_id: int
+    component: Component
+    split: int
+    distribution: int
+    replicate: int
+    n: int
+    dim_x: int
+    dim_y: int
+    start: int
+
+    @property
+    def span(self) -> slice:
+        """Where the values lie in their shard."""
+        return slice(self.start, self.start + self.n * (self.dim_x + self.dim_y))
 
 
 @dataclass(frozen=True)
@@ -79,11 +98,26 @@ class Plan:
             digest.update(np.ascontiguousarray(self.columns[name], dtype=dtype).tobytes())
         return digest.hexdigest()
 
-    def component(self, row: int) -> Component:
-        """Return the component of a dataset."""
-        split = self.recipe.splits[self.columns["split"][row]]
-        component: Component = split.mixture[self.columns["component"][row]]
-        return component
+    def datasets(self, start: int, stop: int) -> list[Planned]:
+        """Return what is decided of the datasets [start, stop)."""
+        rows = {name: column[start:stop].tolist() for name, column in self.columns.items()}
+        mixtures = [split.mixture for split in self.recipe.splits]
+        pairs = zip(rows["split"], rows["component"], strict=True)
+        return [
+            Planned(*row)
+            for row in zip(
+                range(start, stop),
+                [mixtures[split][component] for split, component in pairs],
+                rows["split"],
+                rows["distribution_id"],
+                rows["replicate"],
+                rows["n"],
+                rows["dim_x"],
+                rows["dim_y"],
+                [offset % self.shard_length for offset in rows["offset"]],
+                strict=True,
+            )
+        ]
 
 
 def make_plan(recipe: Recipe, limit: int | None = None) -> Plan:
@@ -165,12 +199,3 @@ def _pack(sizes: Array, length: int) -> tuple[Array, Array]:
         offset[start:stop] = k * length + ends[start:stop] - sizes[start:stop] - base
         start, k, base = stop, k + 1, int(ends[stop - 1])
     return shard, offset
-
-
-def seed_key(columns: Mapping[str, Any], row: int) -> tuple[int, int, int]:
-    """Return the key of a dataset's random stream: split, distribution, replicate."""
-    return (
-        int(columns["split"][row]),
-        int(columns["distribution_id"][row]),
-        int(columns["replicate"][row]),
-    )

@@ -55,14 +55,7 @@ class LocalWorkers:
     def fill(self, store: Path, shards: Sequence[int], on_filled: OnFilled) -> None:
         """Fill the shards; see the module."""
         distributed = _import_distributed()
-        cluster = distributed.LocalCluster(
-            n_workers=min(self.workers, len(shards)),
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-            preload=["mistdata.pipeline.worker"],
-        )
+        cluster = local_cluster(min(self.workers, len(shards)))
         with cluster, distributed.Client(cluster) as client:
             _fill_with(distributed, client, store, shards, on_filled)
 
@@ -177,6 +170,18 @@ def _log(store: Path) -> Iterator[Callable[[Filled], None]]:
 def _append(file: TextIO, line: dict[str, Any]) -> None:
     file.write(json.dumps(line) + "\n")
     file.flush()
+
+
+def local_cluster(workers: int) -> Any:
+    """Start a Dask cluster of this many processes on this machine, bound to loopback."""
+    return _import_distributed().LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.ERROR,
+        preload=["mistdata.pipeline.worker"],
+    )
 
 
 def _import_distributed() -> Any:

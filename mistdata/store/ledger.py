@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,7 +119,7 @@ def find_shards(splits: list[str], split: Array, shard: Array) -> tuple[Shard, .
 
 def encode_record(record: PlanRecord) -> bytes:
     """Encode plan.json."""
-    return document.encode(asdict(record), indent=2)
+    return document.encode(_shallow(record), indent=2)
 
 
 def read_record(store: Path) -> PlanRecord:
@@ -134,7 +134,7 @@ def read_record(store: Path) -> PlanRecord:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Encode manifest.json."""
-    return document.encode(asdict(manifest), indent=2)
+    return document.encode(_shallow(manifest), indent=2)
 
 
 def read_manifest(store: Path) -> Manifest:
@@ -177,7 +177,7 @@ def shards_of(planned: catalog.Table) -> tuple[Shard, ...]:
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """Encode a receipt."""
-    return document.encode(asdict(receipt))
+    return document.encode(_shallow(receipt))
 
 
 def read_receipt(store: Path, shard: Shard) -> Receipt:
@@ -226,6 +226,10 @@ def folders(store: Path, splits: list[str]) -> Iterator[Path]:
         yield store / layout.values_folder(split)
         yield store / layout.values_folder(split) / "c"
         yield store / RECEIPTS / split
+
+
+def _shallow(content: _Document) -> dict[str, Any]:
+    return {field.name: getattr(content, field.name) for field in fields(content)}
 
 
 def _read(store: Path, name: str, kind: type[_Document]) -> _Document:

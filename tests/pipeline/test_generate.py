@@ -10,8 +10,8 @@ from mistdata.distributions.base import MI, JointDistribution
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
-from mistdata.pipeline.generate import generate_shard, member_of, span_in_shard
-from mistdata.pipeline.plan import make_plan, seed_key
+from mistdata.pipeline.generate import generate_shard, member_of, sample_of
+from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe, read_recipe
 from mistdata.pipeline.streams import Streams
 
@@ -31,34 +31,37 @@ def test_the_same_shard_twice_is_the_same_bytes(plan):
 def test_every_dataset_can_be_rebuilt_alone(plan):
     for shard in plan.shards:
         values, labels = generate_shard(plan, shard)
-        for row in range(shard.start, shard.stop, 7):
+        datasets = plan.datasets(shard.start, shard.stop)
+        for planned, label in list(zip(datasets, labels, strict=True))[::7]:
             streams = Streams(plan.recipe.seed)
-            member, component = member_of(plan, streams, row), plan.component(row)
-            rng = streams.of_sample(*seed_key(plan.columns, row))
-            x, y = member.sample(int(plan.columns["n"][row]), rng)
-            for name in component.transform_x:
-                x = TRANSFORMS[name].forward(x, "x")
-            for name in component.transform_y:
-                y = TRANSFORMS[name].forward(y, "y")
-            block = np.concatenate([x, y], axis=1).astype(np.float32)
-            assert values[span_in_shard(plan, row)].tobytes() == block.tobytes()
-            label = labels[row - shard.start]
+            member = member_of(planned, streams)
+            block = np.concatenate(sample_of(planned, member, streams), axis=1)
+            assert block.shape == (planned.n, planned.dim_x + planned.dim_y)
+            assert values[planned.span].tobytes() == block.astype(np.float32).tobytes()
             assert label.mi == member.mutual_information()
-            rebuilt = type(member)(
-                member.dim_x,
-                member.dim_y,
-                **{
-                    key: tuple(value) if isinstance(value, list) else value
-                    for key, value in json.loads(label.params).items()
-                },
-            )
+            theta = json.loads(label.params)
+            theta = {k: tuple(v) if isinstance(v, list) else v for k, v in theta.items()}
+            rebuilt = type(member)(member.dim_x, member.dim_y, **theta)
             assert rebuilt.mutual_information() == label.mi
+
+
+def test_transforms_apply_from_the_left(plan):
+    planned = next(
+        each
+        for each in plan.datasets(0, len(plan))
+        if each.component.transform_x == ("wiggly", "half-cube")
+    )
+    streams = Streams(plan.recipe.seed)
+    member = member_of(planned, streams)
+    x, _ = member.sample(planned.n, streams.of_sample(0, planned.distribution, planned.replicate))
+    x = TRANSFORMS["half-cube"].forward(TRANSFORMS["wiggly"].forward(x, "x"), "x")
+    assert (sample_of(planned, member, streams)[0] == x).all()
 
 
 def test_what_no_dataset_fills_is_nan(plan):
     for shard in plan.shards:
         values, _ = generate_shard(plan, shard)
-        used = span_in_shard(plan, shard.stop - 1).stop
+        used = plan.datasets(shard.start, shard.stop)[-1].span.stop
         assert np.isfinite(values[:used]).all()
         assert np.isnan(values[used:]).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mistdata.pipeline.generate import member_of
-from mistdata.pipeline.plan import make_plan, seed_key
+from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe, read_recipe
 from mistdata.pipeline.streams import Streams
 
@@ -68,10 +68,11 @@ def test_replicates_share_the_member_and_nothing_else(small_recipe):
         (plan.columns["distribution_id"] == 5) & (plan.columns["split"] == 0)
     )
     streams = Streams(plan.recipe.seed)
-    one, other = member_of(plan, streams, first), member_of(plan, streams, second)
-    assert repr(one) == repr(other)
-    assert plan.columns["n"][first] == plan.columns["n"][second]
-    assert seed_key(plan.columns, first) != seed_key(plan.columns, second)
+    datasets = plan.datasets(0, len(plan))
+    one, other = datasets[first], datasets[second]
+    assert repr(member_of(one, streams)) == repr(member_of(other, streams))
+    assert one.n == other.n
+    assert (one.replicate, other.replicate) == (0, 1)
 
 
 def test_a_grid_crosses_n_and_components():
@@ -86,7 +87,7 @@ def test_a_grid_crosses_n_and_components():
 
 def test_components_can_have_dimensions_of_their_own(small_recipe):
     plan = make_plan(read_recipe(small_recipe))
-    names = np.array([plan.component(row).name for row in range(len(plan))])
+    names = np.array([each.component.name for each in plan.datasets(0, len(plan))])
     additive = (names == "additive-uniform/wiggly") & (plan.columns["split"] == 0)
     assert additive.any()
     assert (plan.columns["dim_x"][additive] == plan.columns["dim_y"][additive]).all()
@@ -95,9 +96,9 @@ def test_components_can_have_dimensions_of_their_own(small_recipe):
 
 
 def test_hardly_any_two_distributions_are_the_same(train):
-    rows, streams = range(0, len(train), 25), Streams(train.recipe.seed)
-    seen = {(train.component(row).name, repr(member_of(train, streams, row))) for row in rows}
-    assert len(seen) == len(rows)
+    datasets, streams = train.datasets(0, len(train))[::25], Streams(train.recipe.seed)
+    seen = {(each.component.name, repr(member_of(each, streams))) for each in datasets}
+    assert len(seen) == len(datasets)
 
 
 def test_planning_twice_is_the_same(small_recipe):
