@@ -1,0 +1,1 @@
+"""Measurements of mistdata beside what bounds it; see README.md."""

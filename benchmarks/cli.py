@@ -1,0 +1,60 @@
+"""Start time of the command line beside that of a bare interpreter.
+
+python -m benchmarks.cli [--repeats 21]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from statistics import median
+
+import click
+
+from benchmarks._measure import median_ratio, report, seconds, take_turns, verdict
+
+LIMIT = 0.3
+COMMANDS = {
+    "python -c pass": ("-c", "pass"),
+    "import mistdata": ("-c", "import mistdata"),
+    "mistdata --help": ("-m", "mistdata", "--help"),
+    "mistdata generate --help": ("-m", "mistdata", "generate", "--help"),
+}
+BARE = "python -c pass"
+
+
+def start(arguments: tuple[str, ...]) -> float:
+    """Return the seconds that an interpreter with these arguments lives."""
+    command = [sys.executable, *arguments]
+    return seconds(partial(subprocess.run, command, check=True, stdout=subprocess.DEVNULL))
+
+
+@click.command()
+@click.option("--repeats", default=21, show_default=True, type=click.IntRange(min=1))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def main(repeats: int, as_json: bool) -> None:
+    """Measure start times."""
+    for arguments in COMMANDS.values():
+        start(arguments)
+    took = take_turns({name: partial(start, each) for name, each in COMMANDS.items()}, repeats)
+    figures = {
+        name: {
+            "median_s": median(each),
+            "best_s": min(each),
+            "times_bare": median_ratio(each, took[BARE]),
+        }
+        for name, each in took.items()
+    }
+    lines = [
+        f"{name:<26}{each['median_s'] * 1e3:6.0f} ms (best {each['best_s'] * 1e3:.0f}),"
+        f" {each['times_bare']:.1f} times a bare interpreter"
+        for name, each in figures.items()
+    ]
+    slowest = figures["mistdata --help"]["median_s"]
+    lines.append(f"mistdata --help, s ({verdict(slowest, LIMIT, at_most=True)})")
+    report(figures, lines, as_json)
+
+
+if __name__ == "__main__":
+    main()

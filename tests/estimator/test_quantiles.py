@@ -1,0 +1,42 @@
+"""The quantile head can put mass at zero, and the pinball loss is minimal at the quantiles."""
+
+import torch
+
+from mistdata.estimator import pinball
+from mistdata.estimator.quantiles import QuantileHead
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def test_pinball_is_smallest_at_the_quantiles():
+    truth = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    levels = torch.tensor(LEVELS, dtype=torch.float64)
+    at = {
+        shift: pinball((levels + shift).expand(len(truth), -1), truth, levels).item()
+        for shift in (-0.05, -0.01, 0.0, 0.01, 0.05)
+    }
+    assert min(at, key=at.__getitem__) == 0.0
+
+
+def test_pinball_of_one_quantile_by_hand():
+    levels = torch.tensor([0.9])
+    assert pinball(torch.tensor([[1.0]]), torch.tensor([2.0]), levels).item() == torch.tensor(0.9)
+    over = pinball(torch.tensor([[2.0]]), torch.tensor([1.0]), levels)
+    torch.testing.assert_close(over, torch.tensor(0.1))
+
+
+def test_quantiles_below_the_median_are_exactly_zero_when_the_scale_is_small():
+    torch.manual_seed(0)
+    head = QuantileHead(4, LEVELS)
+    quantiles = head(torch.randn(5, 4), torch.full((5,), 1e-3))
+    assert (quantiles[:, 0] == 0).all()
+    assert (quantiles[:, 1:] > 0).all()
+
+
+def test_a_quantile_at_zero_still_learns():
+    torch.manual_seed(0)
+    head = QuantileHead(4, LEVELS)
+    scale = torch.full((1,), 1e-3, requires_grad=True)
+    head(torch.randn(1, 4), scale)[0, 0].backward()
+    assert scale.grad is not None
+    assert scale.grad.item() > 0

@@ -1,0 +1,190 @@
+"""A fit can be stopped and resumed bit for bit, refuses what is not its own, and learns."""
+
+import json
+import os
+import re
+import signal
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import mistdata
+from mistdata.estimator import Estimator, NetworkConfig, load_network
+from train.evaluate import by_shape, compare, constant, predict, score
+from train.fit import fit, main, splits
+from train.loader import Loader, Position
+from train.picture import draw
+from train.trainer import FitConfig, Trainer, schedule
+
+TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, blocks=1)
+CONFIG = FitConfig(TINY, seed=3, steps=8, batch_size=8, datasets=12)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def halves(small_store):
+    return splits(mistdata.open(small_store), "store", None)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(small_store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fit") / "checkpoint"
+    fit(str(small_store), out, CONFIG)
+    return out
+
+
+def run(trainer, until=None):
+    return [figures["loss"] for figures in trainer.run(until)]
+
+
+def test_resuming_changes_no_bit(halves, tmp_path):
+    straight = Trainer(halves[0], "digest", CONFIG)
+    losses = run(straight)
+    first = Trainer(halves[0], "digest", CONFIG)
+    begun = run(first, until=3)
+    first.save(tmp_path)
+    second = Trainer(halves[0], "digest", CONFIG)
+    second.resume(tmp_path)
+    assert begun + run(second) == losses
+    assert second.step == straight.step == 8
+    assert second.loader.position == straight.loader.position
+    for name, tensor in straight.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], tensor), name
+        assert torch.equal(second.average[name], straight.average[name]), name
+
+
+def test_a_fit_leaves_the_global_generator_alone(halves):
+    before = torch.get_rng_state()
+    run(Trainer(halves[0], "digest", CONFIG), until=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_small_network_learns_a_small_store(halves):
+    config = FitConfig(TINY, steps=100, datasets=32, learning_rate=1e-2)
+    trainer = Trainer(halves[0], "digest", config)
+    run(trainer)
+    table = compare(trainer.averaged(), halves[0], halves[0])
+    assert table["network"].pinball < 0.4 * table["constant"].pinball
+    assert table["network"].r2 > 0.8
+
+
+def test_another_store_is_refused(halves, checkpoint):
+    with pytest.raises(ValueError, match=r"belongs to store \w+, got other$"):
+        Trainer(halves[0], "other", CONFIG).resume(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"steps": 9}, {"network": replace(TINY, pair=8)}, {"datasets": 3}]
+)
+def test_another_fit_is_refused(halves, small_store, checkpoint, change):
+    digest = mistdata.open(small_store).digest
+    trainer = Trainer(halves[0], digest, replace(CONFIG, **change))
+    with pytest.raises(ValueError, match=f"fitted with {next(iter(change))} = [^\n]*$"):
+        trainer.resume(checkpoint)
+
+
+def test_a_folder_without_a_state_cannot_be_resumed(halves, tmp_path):
+    with pytest.raises(ValueError, match="nothing to resume"):
+        Trainer(halves[0], "digest", CONFIG).resume(tmp_path)
+
+
+def test_a_fit_is_never_overwritten(small_store, checkpoint):
+    with pytest.raises(ValueError, match="holds a fit already"):
+        fit(str(small_store), checkpoint, CONFIG)
+
+
+def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
+    names = sorted(path.name for path in checkpoint.iterdir())
+    assert names == [
+        "config.json",
+        "metrics.jsonl",
+        "report.json",
+        "state.safetensors",
+        "weights.safetensors",
+    ]
+    lines = [json.loads(line) for line in (checkpoint / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    network, training = load_network(checkpoint)
+    assert network.config == TINY
+    assert training.store == mistdata.open(small_store).digest
+    assert training.recipe == CONFIG.to_json()
+
+
+def test_a_fitted_network_estimates_what_the_evaluation_says(halves, checkpoint):
+    held_out, estimator = halves[1], Estimator.load(checkpoint)
+    quantiles = predict(estimator.network, held_out)
+    batch = next(Loader(held_out, Position(0), batch_size=16).epoch())
+    rows = batch.values.shape[1]
+    for position in batch.ids:
+        dataset = held_out[int(position)]
+        estimate = estimator(dataset.x[:rows], dataset.y[:rows])
+        np.testing.assert_allclose(estimate.quantiles, quantiles[position], rtol=1e-4, atol=1e-4)
+
+
+def test_trivial_predictors_see_training_labels_only(halves):
+    known, held_out = halves
+    mi = known.column("mi")
+    everywhere = constant(known, held_out, TINY.levels)
+    np.testing.assert_allclose(everywhere[-1], np.quantile(mi, TINY.levels))
+    figures = score(constant(known, known, TINY.levels), mi, TINY.levels)
+    assert abs(figures.coverage - 0.9) < 0.05
+    nearer = score(by_shape(known, known, TINY.levels), mi, TINY.levels)
+    assert nearer.pinball < figures.pinball
+
+
+def test_a_picture_is_drawn(small_store, checkpoint, tmp_path):
+    draw(checkpoint, str(small_store), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_store_without_a_held_out_split_is_refused(halves):
+    with pytest.raises(ValueError, match=r"no split 'validation' or 'test'.*--validation"):
+        splits(halves[0], "store", None)
+    with pytest.raises(ValueError, match="no split 'nowhere', only train"):
+        splits(halves[0], "store", "nowhere")
+
+
+def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path):
+    arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1"]
+    result = CliRunner().invoke(main, [*arguments, "--steps", "2"])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"network: pinball .* MSE .* covered", result.output)
+    result = CliRunner().invoke(main, [*arguments, "--steps", "3", "--resume"])
+    assert result.exit_code == 2
+    assert result.output == f"Error: {tmp_path / 'a'}: fitted with steps = 2, asked for 3\n"
+
+
+def test_an_interrupt_saves_and_exits_130(small_store, tmp_path):
+    arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1"]
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        result = CliRunner().invoke(main, [*arguments, "--minutes", "1"])
+    finally:
+        timer.cancel()
+    assert result.exit_code == 130, result.output
+    assert "--resume" in result.output
+    assert (tmp_path / "a" / "state.safetensors").exists()
+
+
+def test_the_schedule_warms_up_and_decays():
+    rates = [schedule(progress, 0.1) for progress in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    assert rates[0] < rates[1] < rates[2] == 1
+    assert rates[2] > rates[3] > rates[4] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("length", [{}, {"steps": 1, "minutes": 1.0}])
+def test_a_fit_has_one_length(length):
+    with pytest.raises(ValueError, match="either steps or minutes"):
+        FitConfig(TINY, **length)

@@ -1,0 +1,130 @@
+"""The order of the data is a pure function of three integers, and nobody is left out."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import mistdata
+from train.loader import LADDER, Loader, Position, plan_epoch
+
+LIMITS = {"batch_size": 16, "cells": 1 << 14}
+
+
+@pytest.fixture(scope="module")
+def store(small_store):
+    return mistdata.open(small_store).where("split = 'train'")
+
+
+def fingerprint(batches):
+    return [
+        (b.ids.tolist(), b.dim_x, tuple(b.values.shape), b.values.sum().item()) for b in batches
+    ]
+
+
+def some_shapes(count, high=33):
+    rng = np.random.default_rng(0)
+    return rng.integers(8, 501, count), *rng.integers(1, high, (2, count))
+
+
+def test_every_dataset_is_served_exactly_once_an_epoch(store):
+    loader = Loader(store, Position(0), **LIMITS)
+    for epoch in range(3):
+        assert loader.position == Position(0, epoch)
+        served = np.concatenate([batch.ids for batch in loader.epoch()])
+        assert np.array_equal(np.sort(served), np.arange(len(store)))
+
+
+def test_equal_positions_serve_equal_batches_however_far_is_read_ahead(store):
+    served = [
+        fingerprint(Loader(store, Position(5, 1), ahead=ahead, **LIMITS).epoch())
+        for ahead in (1, 3, 100)
+    ]
+    assert served[0] == served[1] == served[2]
+
+
+def test_seeds_and_epochs_differ(store):
+    served = [
+        [batch.ids.tolist() for batch in Loader(store, position, **LIMITS).epoch()]
+        for position in (Position(0), Position(1), Position(0, 1))
+    ]
+    assert served[0] != served[1]
+    assert served[0] != served[2]
+
+
+def test_a_saved_position_goes_on_where_it_stopped(store):
+    whole = fingerprint(Loader(store, Position(3), **LIMITS).epoch())
+    loader = Loader(store, Position(3), **LIMITS)
+    batches = loader.forever()
+    first = fingerprint(next(batches) for _ in range(4))
+    batches.close()
+    assert loader.position == Position(3, 0, 4)
+    rest = fingerprint(Loader(store, loader.position, **LIMITS).epoch())
+    assert first + rest == whole
+
+
+def test_values_are_those_of_the_store_with_the_smaller_side_first(store):
+    turned = 0
+    for batch in Loader(store, Position(0), **LIMITS).epoch():
+        rows = batch.values.shape[1]
+        assert rows in LADDER
+        for values, mi, position in zip(batch.values, batch.mi, batch.ids, strict=True):
+            dataset = store[int(position)]
+            sides = dataset.x[:rows], dataset.y[:rows]
+            if dataset.x.shape[1] > dataset.y.shape[1]:
+                sides, turned = sides[::-1], turned + 1
+            assert batch.dim_x == sides[0].shape[1]
+            assert np.array_equal(values.numpy(), np.concatenate(sides, axis=1))
+            assert mi.item() == np.float32(dataset.mi)
+    assert turned > 0
+
+
+@pytest.mark.parametrize("cells", [1, 1 << 12, 1 << 18])
+def test_batches_share_a_shape_and_keep_to_the_limits(cells):
+    n, dim_x, dim_y = some_shapes(5000, high=6)
+    plan = plan_epoch(n, dim_x, dim_y, Position(0), batch_size=32, cells=cells)
+    assert np.array_equal(np.sort(plan.ids), np.arange(5000))
+    for batch, rows in enumerate(plan.rows):
+        ids = plan.ids[plan.starts[batch] : plan.starts[batch + 1]]
+        assert 1 <= len(ids) <= 32
+        assert rows <= n[ids].min() < rows * 4 / 3
+        assert n[ids].max() < 2 * n[ids].min()
+        assert len({frozenset(pair) for pair in zip(dim_x[ids], dim_y[ids], strict=True)}) == 1
+        assert len(ids) == 1 or len(ids) * rows * (dim_x + dim_y)[ids[0]] <= cells
+
+
+def test_the_number_of_shapes_is_bounded():
+    n, dim_x, dim_y = some_shapes(20_000, high=6)
+    shapes = set()
+    for epoch in range(5):
+        plan = plan_epoch(n, dim_x, dim_y, Position(0, epoch), batch_size=32, cells=1 << 18)
+        leaders = plan.ids[plan.starts[:-1]]
+        dims = dim_x[leaders] * dim_y[leaders]
+        shapes |= set(zip(dims.tolist(), plan.rows.tolist(), strict=True))
+    assert len(shapes) <= 15 * len(LADDER)
+
+
+def test_planning_an_epoch_of_the_published_size_takes_less_than_a_second():
+    shapes = some_shapes(625_000)
+    began = time.process_time()
+    plan_epoch(*shapes, Position(0), batch_size=32, cells=1 << 18)
+    assert time.process_time() - began < 1
+
+
+def test_rows_follow_a_ladder_of_even_steps():
+    assert LADDER[0] == 8
+    assert (np.diff(LADDER) > 0).all()
+    assert (LADDER[1:] / LADDER[:-1] <= 4 / 3).all()
+
+
+def test_an_abandoned_loader_leaves_no_thread(store):
+    batches = Loader(store, Position(0), **LIMITS).forever()
+    next(batches)
+    batches.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("loader")]
+
+
+def test_an_empty_split_is_refused(store):
+    with pytest.raises(ValueError, match="no dataset"):
+        Loader(store.where("n < 0"), Position(0))

@@ -1,0 +1,1 @@
+"""Training the estimator on a store: loader, fit, evaluate, picture. Not part of the wheel."""

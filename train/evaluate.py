@@ -1,0 +1,112 @@
+"""How good the quantiles are on held-out datasets, beside two predictors that see labels only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mistdata.estimator import PairStream, pinball
+from mistdata.store.dataset import MetaDataset
+from train.loader import Loader, Position, shapes
+
+
+class Scores(NamedTuple):
+    """Held-out figures; losses in nats, averaged over datasets."""
+
+    pinball: float
+    mse: float  # of the median, nats²
+    r2: float  # of the median
+    coverage: float  # of the interval between the outermost levels
+
+    def __str__(self) -> str:
+        """One line of a table."""
+        return (
+            f"pinball {self.pinball:7.4f}  MSE {self.mse:7.4f} nats²  "
+            f"R² {self.r2:6.3f}  covered {self.coverage:6.1%}"
+        )
+
+
+def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> Scores:
+    """Compare quantiles with true values.
+
+    Args:
+        quantiles: (datasets, levels) in nats.
+        mi: (datasets,) in nats.
+        levels: with 0.5 among them.
+
+    Returns:
+        The figures.
+    """
+    median = quantiles[:, levels.index(0.5)]
+    squares = float(np.mean((median - mi) ** 2))
+    grid = torch.tensor(levels, dtype=torch.float64)
+    loss = pinball(torch.tensor(quantiles), torch.tensor(mi), grid)
+    inside = (quantiles[:, 0] <= mi) & (mi <= quantiles[:, -1])
+    return Scores(float(loss), squares, 1 - squares / float(np.var(mi)), float(inside.mean()))
+
+
+def predict(network: PairStream, store: MetaDataset, *, cells: int = 1 << 18) -> np.ndarray:
+    """Quantiles of every dataset of a store, n cut down to the loader's ladder.
+
+    Args:
+        network: on any device.
+        store: the datasets.
+        cells: most cells in a batch.
+
+    Returns:
+        (datasets, levels) in nats, in the store's order.
+    """
+    device = network.levels.device
+    answer = np.empty((len(store), len(network.config.levels)))
+    with torch.inference_mode():
+        for batch in Loader(store, Position(0), batch_size=16, cells=cells).epoch():
+            quantiles = network(batch.values.to(device), batch.dim_x, strict=False)
+            answer[batch.ids] = quantiles.double().cpu().numpy()
+    return answer
+
+
+def constant(train: MetaDataset, held_out: MetaDataset, levels: tuple[float, ...]) -> np.ndarray:
+    """Predict the quantiles of all training labels, whatever the dataset."""
+    quantiles = np.quantile(train.column("mi"), levels)
+    return np.tile(quantiles, (len(held_out), 1))
+
+
+def by_shape(train: MetaDataset, held_out: MetaDataset, levels: tuple[float, ...]) -> np.ndarray:
+    """Predict the quantiles of the training labels of similar shape.
+
+    Similar: the same octave of n and of dim_x · dim_y. A bucket of fewer than 20 training labels
+    falls back on all of them.
+
+    Args:
+        train: gives the labels.
+        held_out: to predict; only shapes are looked at.
+        levels: of the quantiles.
+
+    Returns:
+        (held-out datasets, levels) in nats.
+    """
+    answer = constant(train, held_out, levels)
+    mi, known, asked = train.column("mi"), _buckets(train), _buckets(held_out)
+    for bucket in np.unique(asked):
+        labels = mi[known == bucket]
+        if len(labels) >= 20:
+            answer[asked == bucket] = np.quantile(labels, levels)
+    return answer
+
+
+def _buckets(store: MetaDataset) -> np.ndarray:
+    n, dim_x, dim_y = shapes(store)
+    return np.frexp(n)[1] * 64 + np.frexp(dim_x * dim_y)[1]
+
+
+def compare(network: PairStream, train: MetaDataset, held_out: MetaDataset) -> dict[str, Scores]:
+    """Score the network beside the two predictors that see training labels only."""
+    levels = network.config.levels
+    mi = held_out.column("mi")
+    return {
+        "constant": score(constant(train, held_out, levels), mi, levels),
+        "by shape": score(by_shape(train, held_out, levels), mi, levels),
+        "network": score(predict(network, held_out), mi, levels),
+    }
