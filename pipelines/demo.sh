@@ -20,7 +20,9 @@ say "3  Look into the store"
 mistdata inspect "$store"
 
 say "4  Fit a small estimator for two minutes"
-python -m train.fit --store "$store" --out "$fit" --config small --minutes 2
+resume=()
+if [ -e "$fit/state.safetensors" ]; then resume=(--resume); fi
+python -m train.fit --store "$store" --out "$fit" --config small --minutes 2 "${resume[@]}"
 
 say "5  Draw predicted quantiles against the true MI"
 python -m train.picture --store "$store" --checkpoint "$fit" --out "$folder/quantiles.png"

@@ -29,6 +29,8 @@ OnFilled = Callable[[Filled], None]
 _DASK_CONFIG = {
     # A task is idempotent: let it outlive the death of many workers.
     "distributed.scheduler.allowed-failures": 20,
+    # A worker's profiler looks at every thread a hundred times a second.
+    "distributed.worker.profile.enabled": False,
     # Dask makes workers hand every freed block back to the system at once, which costs a worker
     # that allocates the same arrays over and over an eighth of its time in page faults.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 256 * 2**20,
