@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-export PIP_QUIET = 1
+export PIP_QUIET = 2
 
 .PHONY: demo test check tests wheel slow bench clean
 

@@ -33,9 +33,9 @@ cat <<END
   estimator $fit
   picture   $folder/quantiles.png
 
-Try next:
+Try next (after: source .venv/bin/activate):
   mistdata families                                     what can be sampled
   mistdata generate pipelines/mist-test.toml TEST       the published test grids, regenerated
   mistdata generate pipelines/mist-train.toml TRAIN     625,000 datasets, 21.7 GB
-  python -m train.fit --store $store --out $fit-long --minutes 20
+  python -m train.fit --store $store --out $fit-long --minutes 20     a longer fit
 END
