@@ -181,7 +181,7 @@ def local_cluster(workers: int) -> Any:
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         preload=["mistdata.pipeline.worker"],
     )
 
