@@ -26,7 +26,13 @@ from mistdata.pipeline.generate import Label, generate_shard
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.commit import create_exclusively, make_folder, write_durably, write_whole
+from mistdata.store.commit import (
+    create_exclusively,
+    is_leftover,
+    make_folder,
+    write_durably,
+    write_whole,
+)
 from mistdata.store.ledger import PlanRecord, Receipt, Shard
 
 
@@ -112,7 +118,7 @@ def fill_shard(store: Path, index: int) -> Filled:
     plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns)
     shard = plan.shards[index]
     if ledger.valid_receipt(store, shard, record) is None:
-        _write_shard(store, plan, record, shard)
+        _write_shard(store, plan, shard)
     size = layout.shard_file_size(plan.shard_length)
     seconds = time.perf_counter() - started
     return Filled(index, shard.stop - shard.start, size, round(seconds, 4))
@@ -125,11 +131,11 @@ def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
     return plan, record
 
 
-def _write_shard(store: Path, plan: Plan, record: PlanRecord, shard: Shard) -> None:
+def _write_shard(store: Path, plan: Plan, shard: Shard) -> None:
     values, labels = generate_shard(plan, shard)
     payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
     content: list[bytes | memoryview] = [payload, index]
-    try:
+    with ledger.giving_way_to_seal(store):
         with ThreadPoolExecutor(1) as pool:  # the hash is computed while the disk is waited for
             sha256 = pool.submit(_sha256, content)
             write_durably(store / shard.file, content)
@@ -144,10 +150,6 @@ def _write_shard(store: Path, plan: Plan, record: PlanRecord, shard: Shard) -> N
         # The shard is durable now. Its receipt need not be: it carries a checksum, and one that a
         # power cut took back only means that the shard is computed again.
         write_whole(store / shard.receipt, ledger.encode_receipt(receipt))
-    except FileNotFoundError:
-        # Another process finished this shard and sealed the store, sweeping our temporary file.
-        if ledger.valid_receipt(store, shard, record) is None:
-            raise
 
 
 def _sha256(content: Iterable[bytes | memoryview]) -> str:
@@ -215,7 +217,11 @@ def _record(plan: Plan, planned: bytes) -> PlanRecord:
 
 
 def _require_free(store: Path) -> None:
-    if store.exists() and (not store.is_dir() or any(store.iterdir())):
+    """Refuse a folder of other things; another generator may be claiming it right now."""
+    if not store.exists():
+        return
+    foreign = not store.is_dir() or any(not is_leftover(path) for path in store.iterdir())
+    if foreign and not (store / ledger.RECORD).exists():
         raise NotAStore(f"{store}: expected a new or empty folder, or a store of this recipe")
 
 
@@ -235,4 +241,5 @@ def _lay_out(store: Path, plan: Plan, planned: bytes) -> None:
     for name, content in files.items():
         path = store / name
         if not path.exists() or path.read_bytes() != content:
-            write_durably(path, [content])
+            with ledger.giving_way_to_seal(store):
+                write_durably(path, [content])

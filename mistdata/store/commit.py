@@ -66,8 +66,14 @@ def sha256_of(path: Path) -> str:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that killed writers left in a folder."""
-    for leftover in folder.glob(f".*{_TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Tell whether a file is one that a writer was at, or left when it was killed."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 @contextmanager

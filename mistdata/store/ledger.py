@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -216,6 +217,16 @@ def belongs(receipt: Receipt, shard: Shard, record: PlanRecord) -> bool:
 def missing_shards(store: Path, shards: tuple[Shard, ...], record: PlanRecord) -> list[Shard]:
     """Return the shards without a valid receipt, in order."""
     return [shard for shard in shards if valid_receipt(store, shard, record) is None]
+
+
+@contextmanager
+def giving_way_to_seal(store: Path) -> Iterator[None]:
+    """Accept that another process sealed the store and swept our temporary file."""
+    try:
+        yield
+    except FileNotFoundError:
+        if not is_sealed(store):
+            raise
 
 
 def folders(store: Path, splits: list[str]) -> Iterator[Path]:

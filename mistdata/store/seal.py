@@ -29,15 +29,17 @@ def seal(store: Path) -> Manifest:
     planned, shards = ledger.read_planned(store, record)
     sha256s, labels = _read_receipts(store, record, shards)
     table = catalog.build_catalog(planned, labels)
-    splits = list(dict.fromkeys(shard.split for shard in shards))
-    if not ledger.is_sealed(store):
-        for folder in ledger.folders(store, splits):
-            remove_leftovers(folder)
-        content = catalog.encode_catalog(table, identity(record))
-        write_durably(store / ledger.CATALOG, [content])
+    with ledger.giving_way_to_seal(store):
+        if not ledger.is_sealed(store):
+            content = catalog.encode_catalog(table, identity(record))
+            write_durably(store / ledger.CATALOG, [content])
     manifest = _manifest(store, record, shards, sha256s, table)
-    if not create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest)):
-        _require_equal(store, manifest)
+    with ledger.giving_way_to_seal(store):
+        create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest))
+    _require_equal(store, manifest)
+    # Only now: a temporary file may vanish once the store is sealed, never before.
+    for folder in ledger.folders(store, list(manifest.shards)):
+        remove_leftovers(folder)
     return manifest
 
 

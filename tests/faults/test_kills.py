@@ -170,6 +170,19 @@ def test_two_generators_on_one_store_end_in_one_dataset(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
+def test_generators_that_race_from_the_first_file_to_the_seal(tmp_path, small_recipe):
+    for attempt in range(10):
+        store = tmp_path / str(attempt)
+        race = command("generate", small_recipe, store, "--in-process")
+        with started(race) as one, started(race) as two, started(race) as three:
+            errors = [process.communicate(timeout=PATIENCE)[1] for process in (one, two, three)]
+            assert [one.returncode, two.returncode, three.returncode] == [0, 0, 0], errors
+        report = verify(store)
+        assert report.ok, report.problems
+        assert report.sealed
+
+
+@pytest.mark.slow
 def test_repeated_kills_of_everything_converge(tmp_path, undisturbed):
     store = tmp_path / "store"
     kills = 0

@@ -76,6 +76,32 @@ def test_leftovers_of_killed_writers_are_swept(tmp_path, plan, small_store):
     assert hashes(store) == hashes(small_store)
 
 
+def test_a_generator_killed_while_claiming_a_folder_does_not_block_it(tmp_path, plan, small_store):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".plan.json.0123456789abcdef.tmp").write_bytes(b"torn")
+    generate(plan, store, InProcess())
+    assert hashes(store) == hashes(small_store)
+
+
+def test_a_writer_swept_by_a_seal_gives_way(tmp_path, plan, monkeypatch):
+    store = tmp_path / "store"
+    generate(plan, store, InProcess(), shards=list(range(len(plan.shards))))
+    shard, original = plan.shards[0], commit.sync_folder
+    (store / shard.receipt).rename(tmp_path / "aside")
+
+    def seal_just_before_the_receipt(folder):
+        monkeypatch.setattr(commit, "sync_folder", original)
+        original(folder)
+        (tmp_path / "aside").rename(store / shard.receipt)
+        seal(store)
+        (store / shard.receipt).parent.rename(tmp_path / "receipts")  # nothing to write to
+
+    monkeypatch.setattr(commit, "sync_folder", seal_just_before_the_receipt)
+    fill.fill_shard(store, 0)
+    assert ledger.is_sealed(store)
+
+
 def test_another_recipe_is_refused_and_nothing_is_touched(tmp_path, plan, small_recipe):
     store = tmp_path / "store"
     generate(plan, store, InProcess(), shards=[0])
