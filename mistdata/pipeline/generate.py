@@ -17,6 +17,7 @@ from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.streams import Streams
+from mistdata.store.commit import page_aligned
 from mistdata.store.ledger import Shard
 
 
@@ -40,7 +41,7 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
         GenerationError: a family failed or produced a NaN or an infinity; names the recipe, the
             shard and the dataset.
     """
-    values = np.empty(plan.shard_length, dtype="<f4")
+    values = page_aligned(plan.shard_length)
     streams = Streams(plan.recipe.seed)
     datasets = plan.datasets(shard.start, shard.stop)
     labels = []

@@ -1,7 +1,11 @@
 """What is visible is whole and durable: checked on recorded system calls and on real files."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mistdata.store import commit
@@ -68,3 +72,27 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "notes.tmp").touch()
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.tmp"]
+
+
+@pytest.mark.parametrize("shift", [0, 4])
+def test_big_content_is_written_whole_whether_or_not_it_is_aligned(tmp_path, shift):
+    values = commit.page_aligned(1 << 20)
+    values[:] = np.arange(1 << 20)
+    content = values.view(np.uint8)[shift:].data
+    write_durably(tmp_path / "file", [content, b"the end"])
+    assert (tmp_path / "file").read_bytes() == bytes(content) + b"the end"
+
+
+def test_a_disk_that_does_not_allow_it_is_written_through_the_cache(tmp_path, monkeypatch):
+    original = commit.os.write
+
+    def refusing(descriptor, content):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return original(descriptor, content)
+
+    monkeypatch.setattr(commit.os, "write", refusing)
+    values = commit.page_aligned(1 << 20)
+    values[:] = 1.0
+    write_durably(tmp_path / "file", [values.data])
+    assert (tmp_path / "file").read_bytes() == values.tobytes()
