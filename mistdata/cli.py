@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mistdata.pipeline.run import Executor
 
 _INTERRUPTED = 130
+_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # mend the disk, then run again
 _STORE = click.Path(path_type=Path)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
@@ -58,6 +60,9 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("mistdata: interrupted; run the same command again to resume", err=True)
         code = _INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context else ""
@@ -66,9 +71,12 @@ def main() -> None:
     except MistdataError as error:
         click.echo(f"mistdata: {error}", err=True)
         code = error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = 0
+    except OSError as error:
+        click.echo(f"mistdata: {error.filename or 'input or output'}: {error.strerror}", err=True)
+        code = Incomplete.exit_code if error.errno in _MENDABLE else 2
     sys.exit(code)
 
 
@@ -117,6 +125,8 @@ def _shard_numbers(
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise click.BadParameter(f"expected numbers and ranges like 0-99,120, got {value!r}")
+        if max(len(first), len(last)) > 7:
+            raise click.BadParameter(f"no plan has so many shards, got {value!r}")
         numbers += range(int(first), int(last or first) + 1)
     if not numbers:
         raise click.BadParameter(f"expected at least one shard, got {value!r}")
@@ -131,7 +141,9 @@ def _shard_numbers(
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
 @click.option(
-    "--scheduler-file", type=click.Path(path_type=Path), help="Use the scheduler of this file."
+    "--scheduler-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Use the scheduler of this file.",
 )
 @click.option("--in-process", is_flag=True, help="Fill in this process, without Dask.")
 @click.option(
@@ -162,8 +174,7 @@ def generate(
     from mistdata.pipeline.recipe import read_recipe
     from mistdata.pipeline.run import generate as generate_store
 
-    in_process = in_process or shards is not None
-    executor = _executor(workers, scheduler, scheduler_file, in_process)
+    executor = _executor(workers, scheduler, scheduler_file, in_process, shards)
     plan = make_plan(read_recipe(recipe), limit)
     if shards is not None and max(shards) >= len(plan.shards):
         raise click.UsageError(
@@ -186,7 +197,11 @@ def generate(
 
 
 def _executor(
-    workers: int | None, scheduler: str | None, scheduler_file: Path | None, in_process: bool
+    workers: int | None,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    in_process: bool,
+    shards: list[int] | None,
 ) -> Executor:
     from mistdata.pipeline import run
 
@@ -195,13 +210,14 @@ def _executor(
         "--scheduler": scheduler,
         "--scheduler-file": scheduler_file,
         "--in-process": in_process or None,
+        "--shards": shards if not in_process else None,
     }
     chosen = [name for name, value in given.items() if value is not None]
     if len(chosen) > 1:
         raise click.UsageError(f"choose one of {' and '.join(chosen)}")
-    if in_process:
+    if in_process or shards is not None:
         return run.InProcess()
-    if scheduler or scheduler_file:
+    if scheduler is not None or scheduler_file is not None:
         return run.Scheduler(scheduler, scheduler_file)
     return run.LocalWorkers(workers or len(os.sched_getaffinity(0)))
 
@@ -312,10 +328,15 @@ def verify(store: Path, as_json: bool) -> None:
         ],
     }
     problems = "\n".join(f"  {problem}" for problem in report.problems)
-    verdict = "intact" if report.ok else f"{len(report.problems)} problems\n{problems}"
+    verdict = f"{len(report.problems)} problems\n{problems}"
+    if report.ok:
+        verdict = "intact" if report.sealed else "intact so far, not sealed"
     _report(document, as_json, f"{store}: {verdict}\nchecked {checked}")
     if not report.ok:
-        raise VerificationFailed(f"{store}: {len(report.problems)} problems found")
+        raise VerificationFailed(
+            f"{store}: {len(report.problems)} problems found; delete the shards named and"
+            " `mistdata generate` makes them again"
+        )
     if report.missing:
         raise Incomplete(f"{store}: {report.missing} shards missing; rerun to resume")
     if not report.sealed:

@@ -88,7 +88,7 @@ def test_parts_then_seal(tmp_path, small_recipe, small_store):
     assert sealed["digest"] == ledger.read_manifest(small_store).digest
 
 
-def test_a_damaged_store_is_exit_5(tmp_path, small_store):
+def test_a_damaged_store_is_exit_5(tmp_path, small_recipe, small_store):
     store = tmp_path / "store"
     shutil.copytree(small_store, store)
     path = store / "train/values/c/0"
@@ -98,7 +98,11 @@ def test_a_damaged_store_is_exit_5(tmp_path, small_store):
     process = mistdata("verify", store)
     assert process.returncode == 5
     assert "train/values/c/0: the sha256 differs; datasets 0" in process.stdout
-    assert process.stderr == f"mistdata: {store}: 1 problems found\n"
+    assert process.stderr.startswith(f"mistdata: {store}: 1 problems found; delete the shards")
+    path.unlink()
+    assert mistdata("generate", small_recipe, store, "--in-process").returncode == 0
+    assert mistdata("verify", store).returncode == 0
+    path.write_bytes(content)
     assert json.loads(mistdata("verify", store, "--json").stdout)["problems"][0]["datasets"] == [0]
 
 
@@ -129,6 +133,13 @@ def test_a_bad_recipe_is_exit_2(tmp_path, small_recipe):
         (["generate", "{small}", "s", "--shards", "a-b"], "ranges like 0-99"),
         (["generate", "{small}", "s", "--shards", "0-999"], "the plan has shards 0.."),
         (["generate", "{small}", "s", "--shards", "5-2"], "at least one shard"),
+        (["generate", "{small}", "s", "--shards", "0-99999999999"], "no plan has so many"),
+        (
+            ["generate", "{small}", "s", "--shards", "0", "--workers", "2"],
+            "--workers and --shards",
+        ),
+        (["generate", "{small}", "s", "--scheduler-file", "none"], "does not exist"),
+        (["generate", "{small}", "{small}/s"], "Not a directory"),
         (["families", "gausian-lvm"], "did you mean 'gaussian-lvm'"),
         (["inspect", "/nonexistent"], "not a mistdata store"),
         (["verify", "/nonexistent"], "not a mistdata store"),
@@ -142,9 +153,32 @@ def test_misuse_is_exit_2_and_one_line(tmp_path, monkeypatch, small_recipe, argu
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("options", [["--in-process"], ["--workers", "2"]])
+def test_a_family_that_fails_is_one_line(tmp_path, options):
+    recipe = tmp_path / "bad.toml"
+    recipe.write_text(
+        "name = 'bad'\nversion = 1\nseed = 1\n[split.train]\ndatasets = 50\nn = 200\ndim = 2\n"
+        "[[split.train.mixture]]\nfamily = 'student-identity'\ntransform = 'normal-cdf'\n"
+    )
+    line = refuses(2, "generate", recipe, tmp_path / "s", *options)
+    assert "bad: shard train/0, dataset 0 (student-identity/normal-cdf): normal-cdf" in line
+
+
+def test_a_reader_that_stops_reading_is_no_failure():
+    process = subprocess.run(
+        f"{sys.executable} -m mistdata families | head -1", shell=True, capture_output=True
+    )
+    assert process.stderr == b""
+
+
 def test_no_scheduler_is_exit_3(tmp_path, small_recipe):
     options = ("--scheduler", "tcp://127.0.0.1:9")
     assert "no Dask scheduler" in refuses(3, "generate", small_recipe, tmp_path / "s", *options)
+
+
+def test_a_file_that_is_no_scheduler_file_is_exit_2(tmp_path, small_recipe):
+    options = ("--scheduler-file", small_recipe)
+    assert "not a Dask scheduler" in refuses(2, "generate", small_recipe, tmp_path / "s", *options)
 
 
 def test_families_lists_all(small_recipe):

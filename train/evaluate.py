@@ -44,7 +44,9 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
     grid = torch.tensor(levels, dtype=torch.float64)
     loss = pinball(torch.tensor(quantiles), torch.tensor(mi), grid)
     inside = (quantiles[:, 0] <= mi) & (mi <= quantiles[:, -1])
-    return Scores(float(loss), squares, 1 - squares / float(np.var(mi)), float(inside.mean()))
+    variance = float(np.var(mi))
+    r2 = 1 - squares / variance if variance > 0 else float("nan")
+    return Scores(float(loss), squares, r2, float(inside.mean()))
 
 
 def predict(network: PairStream, store: MetaDataset, *, cells: int = 1 << 18) -> np.ndarray:

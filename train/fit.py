@@ -48,6 +48,8 @@ def splits(store: MetaDataset, path: str, held_out: str | None) -> tuple[MetaDat
             f"{path}: no split 'validation' or 'test' to hold out, only {', '.join(present)}; "
             "name one with --validation or add one to the recipe"
         )
+    if held_out == "train":
+        raise ValueError(f"{path}: the split 'train' is trained on, it cannot be held out too")
     for name in ("train", held_out):
         if name not in present:
             raise ValueError(f"{path}: no split '{name}', only {', '.join(present)}")
@@ -56,13 +58,15 @@ def splits(store: MetaDataset, path: str, held_out: str | None) -> tuple[MetaDat
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Collect SIGINT in the list that is yielded, instead of stopping at once."""
+    """Collect SIGINT and SIGTERM in the list that is yielded, instead of stopping at once."""
     received: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(each, lambda number, _: received.append(number)) for each in numbers]
     try:
         yield received
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 def forget_after(metrics: Path, step: int) -> None:
@@ -96,8 +100,10 @@ def train(trainer: Trainer, out: Path, *, save_every: float) -> bool:
             if received:
                 break
             if trainer.seconds - saved > save_every:
+                log.flush()
                 trainer.save(out)
                 saved = trainer.seconds
+        log.flush()
         trainer.save(out)
     return not received
 
@@ -135,7 +141,7 @@ def fit(
     """Fit a network to a store and write its checkpoint.
 
     Args:
-        store: path or URL of a sealed store.
+        store: path of a sealed store.
         out: folder of the checkpoint.
         config: of the fit.
         validation: the held-out split; None for 'validation' or else 'test'.
@@ -154,6 +160,7 @@ def fit(
     trainer = Trainer(known, everything.digest, config, device)
     if resume:
         trainer.resume(out)
+        forget_after(out / "metrics.jsonl", trainer.step)
     elif (out / "state.safetensors").exists():
         raise ValueError(f"{out}: holds a fit already; go on with --resume or name another folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -164,13 +171,26 @@ def fit(
     return table
 
 
+def require_device(device: str) -> None:
+    """Refuse a device that torch does not know or cannot compute on.
+
+    Raises:
+        ValueError: naming the device.
+    """
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {device}: cannot compute on it: {reason}") from None
+
+
 @click.command()
 @click.option("--store", required=True, help="A sealed store with a split 'train'.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
 @click.option("--config", "size", type=click.Choice(sorted(CONFIGS)), default="small")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of training.")
 @click.option("--steps", type=click.IntRange(1), help="Length of training, instead of minutes.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--validation", metavar="SPLIT", help="Held-out split [validation or test].")
 @click.option("--resume", is_flag=True, help="Go on from the state in the checkpoint folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
@@ -192,15 +212,28 @@ def main(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        require_device(device)
         config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes)
         table = fit(store, out, config, validation=validation, resume=resume, device=device)
-    except (ValueError, MistdataError) as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(getattr(error, "exit_code", 2)) from error
+    except (ValueError, MistdataError, OSError) as error:
+        click.echo(f"train.fit: {error}", err=True)
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
     if table is None:
         click.echo(f"interrupted; saved in {out}, go on with --resume", err=True)
         raise SystemExit(INTERRUPTED)
 
 
+def run() -> None:
+    """Run the command; Ctrl-C at any moment exits 130."""
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
 if __name__ == "__main__":
-    main()
+    run()

@@ -131,9 +131,9 @@ def main(
     torch.set_num_threads(threads or os.cpu_count() or 1)
     try:
         draw(checkpoint, store, out, validation=validation)
-    except (ValueError, MistdataError) as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(getattr(error, "exit_code", 2)) from error
+    except (ValueError, MistdataError, OSError) as error:
+        click.echo(f"train.picture: {error}", err=True)
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
 
 
 if __name__ == "__main__":

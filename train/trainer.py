@@ -66,6 +66,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("fit: give either steps or minutes")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise ValueError(f"fit: minutes must be a number > 0, got {self.minutes}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON types."""

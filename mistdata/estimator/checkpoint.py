@@ -140,12 +140,17 @@ def read_config(folder: Path) -> tuple[NetworkConfig, Training]:
     Raises:
         ValueError: if it is of another schema.
     """
-    record = json.loads((folder / CONFIG).read_text())
-    if record.get("schema") != SCHEMA:
-        raise ValueError(f"{folder / CONFIG}: schema must be {SCHEMA}, got {record.get('schema')}")
-    known = record["training"]
-    ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
-    return NetworkConfig.from_json(record["network"]), Training(**(known | ranges))
+    path = folder / CONFIG
+    record = json.loads(path.read_text())
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"{path}: schema must be {SCHEMA}, got {schema}")
+    try:
+        known = record["training"]
+        ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
+        return NetworkConfig.from_json(record["network"]), Training(**(known | ranges))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the configuration of a checkpoint: {error!r}") from None
 
 
 def optimizer_tensors(

@@ -66,8 +66,7 @@ def init_store(store: Path, plan: Plan) -> PlanRecord:
             f" makes the plan {plan.hash[:12]}; choose another folder"
         )
     require_same_numerics(store, record)
-    if not ledger.is_sealed(store):
-        _lay_out(store, plan, planned)
+    _lay_out(store, plan, planned)
     return record
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,8 @@ from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import RecipeError, did_you_mean
 
 MIB = 1 << 20
+_MOST_MIB = 64  # keeps a worker below 1 GiB, whatever the recipe
+_MOST_DATASETS = 100_000_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED_SPLITS = {"logs"}
 _PRIOR_FORMS = "a number, [low, high], or one of {uniform, log_uniform, values, linspace} = [...]"
@@ -40,11 +43,12 @@ class Dims:
         dim_x = self.x.draw(rng, size, integer=True)
         return dim_x, dim_x if self.y is None else self.y.draw(rng, size, integer=True)
 
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """Run through every pair of dimensions that can be drawn."""
+    def corners(self) -> Iterator[tuple[int, int]]:
+        """Run through the extreme pairs; domains and supports are monotone in the dimensions."""
+        ends_x = sorted({int(end) for end in self.x.support(True)})
         if self.y is None:
-            return ((d, d) for d in integers(self.x))
-        return product(integers(self.x), integers(self.y))
+            return ((d, d) for d in ends_x)
+        return product(ends_x, sorted({int(end) for end in self.y.support(True)}))
 
 
 @dataclass(frozen=True)
@@ -128,26 +132,19 @@ def parse_recipe(text: str, source: str) -> Recipe:
     """
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: expected TOML: {error}") from None
     top = _Table(data, source, "")
     name = _take_name(top, "name")
-    version = top.integer("version", low=1)
-    seed = top.integer("seed", low=0)
-    shard_mib = top.integer("shard_mib", low=1, high=1024, default=16)
+    version = top.integer("version", low=1, high=10**9)
+    seed = top.integer("seed", low=0, high=2**128 - 1)
+    shard_mib = top.integer("shard_mib", low=1, high=_MOST_MIB, default=16)
     splits_table = top.table("split")
     splits = tuple(_split(splits_table, key, shard_mib) for key in splits_table.data)
     if not splits:
         top.fail("split", "at least one [split.NAME] table")
     top.finish()
     return Recipe(name, version, seed, shard_mib, splits, text, source)
-
-
-def integers(prior: Prior) -> Iterable[int]:
-    """Return every whole number an integer prior can draw, in order."""
-    if isinstance(prior, Choice):
-        return sorted({int(value) for value in prior.values})
-    return range(int(prior.low), int(prior.high) + 1)
 
 
 class _Table:
@@ -163,7 +160,11 @@ class _Table:
         return f"{self.source}: {self.path}{key}"
 
     def fail(self, key: str, expected: str, hint: str = "") -> NoReturn:
-        found = f"got {_shown(self.data[key])}" if key in self.data else "it is missing"
+        if key in self.data:
+            found = f"got {_shown(self.data[key])}"
+        else:
+            near = get_close_matches(key, [k for k in self.data if k not in self.taken], 1, 0.6)
+            found = f"found {near[0]!r}, did you mean {key!r}?" if near else "it is missing"
         raise RecipeError(f"{self.where(key)}: expected {expected}, {found}{hint}")
 
     def take(self, key: str) -> Any:
@@ -215,7 +216,7 @@ def _split(splits: _Table, name: str, shard_mib: int) -> Split:
             f"{table.source}: split.{_shown(name)}: expected a name of lower-case letters, digits,"
             f" '-' and '_' other than {sorted(_RESERVED_SPLITS)}"
         )
-    datasets = table.integer("datasets", low=1)
+    datasets = table.integer("datasets", low=1, high=_MOST_DATASETS)
     replicates = table.integer("replicates", low=1, default=1)
     grid = table.take("grid")
     if grid is not None and not isinstance(grid, bool):
@@ -227,6 +228,8 @@ def _split(splits: _Table, name: str, shard_mib: int) -> Split:
         table.fail("n", "{ values = [...] } or { linspace = [...] }, because grid = true")
     mixture = _mixture(splits, table, _dims(table))
     table.finish()
+    if grid and isinstance(n, Choice) and len(n.values) * len(mixture) * datasets > _MOST_DATASETS:
+        table.fail("datasets", f"a grid of at most {_MOST_DATASETS:,} datasets")
     _require_fits(table, n, mixture, shard_mib)
     return Split(name, datasets, replicates, bool(grid), n, mixture)
 
@@ -234,7 +237,7 @@ def _split(splits: _Table, name: str, shard_mib: int) -> Split:
 def _require_fits(table: _Table, n: Prior, mixture: tuple[Component, ...], shard_mib: int) -> None:
     rows = int(n.support(True)[1])
     for component in mixture:
-        widest = max(dim_x + dim_y for dim_x, dim_y in component.dims.pairs())
+        widest = max(dim_x + dim_y for dim_x, dim_y in component.dims.corners())
         if rows * widest * 4 > shard_mib * MIB:
             raise RecipeError(
                 f"{table.where('n')}: expected datasets that fit a shard of {shard_mib} MiB, got"
@@ -295,7 +298,7 @@ def _component(table: _Table, default_dims: Dims) -> Component:
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1e300:
         table.fail("weight", "a number > 0")
     dims = _dims(table, default_dims)
-    for dim_x, dim_y in dims.pairs():
+    for dim_x, dim_y in dims.corners():
         if not family.supports(dim_x, dim_y):
             raise RecipeError(
                 f"{table.where('family')}: expected dimensions that {family.name} supports, got"
@@ -370,7 +373,7 @@ def _require_domain(
     table: _Table, key: str, parameter: Parameter, prior: Prior, dims: Dims
 ) -> None:
     ends = prior.support(parameter.integer)
-    for dim_x, dim_y in dims.pairs():
+    for dim_x, dim_y in dims.corners():
         if not all(parameter.contains(end, dim_x, dim_y) for end in ends):
             domain = parameter.describe_domain(dim_x, dim_y)
             table.fail(key, f"values in {domain} (at dim_x = {dim_x}, dim_y = {dim_y})")

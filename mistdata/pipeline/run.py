@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +31,9 @@ OnFilled = Callable[[Filled], None]
 _DASK_CONFIG = {
     # A task is idempotent: let it outlive the death of many workers.
     "distributed.scheduler.allowed-failures": 20,
+    # Every failure reaches the client as an exception, and the user as one line.
+    "logging.distributed": "critical",
+    "logging.tornado": "critical",
     # A worker's profiler looks at every thread a hundred times a second.
     "distributed.worker.profile.enabled": False,
     # Dask makes workers hand every freed block back to the system at once, which costs a worker
@@ -70,6 +75,10 @@ class Scheduler:
     scheduler_file: Path | None = None
     timeout: float = 30.0
 
+    @property
+    def _name(self) -> str:
+        return str(self.scheduler_file or self.address)
+
     def fill(self, store: Path, shards: Sequence[int], on_filled: OnFilled) -> None:
         """Fill the shards; see the module.
 
@@ -80,10 +89,10 @@ class Scheduler:
         where = {"scheduler_file": str(self.scheduler_file)} if self.scheduler_file else {}
         try:
             client = distributed.Client(self.address, timeout=self.timeout, **where)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise Incomplete(
-                f"{self.address or self.scheduler_file}: no Dask scheduler answers: {error}"
-            ) from None
+        except (OSError, TimeoutError) as error:
+            raise Incomplete(f"{self._name}: no Dask scheduler answers: {error}") from None
+        except (ValueError, KeyError, AssertionError) as error:
+            raise MistdataError(f"{self._name}: not a Dask scheduler: {error!r}") from None
         with client:
             _fill_with(distributed, client, store.resolve(), shards, on_filled)
 
@@ -176,14 +185,33 @@ def _append(file: TextIO, line: dict[str, Any]) -> None:
 
 def local_cluster(workers: int) -> Any:
     """Start a Dask cluster of this many processes on this machine, bound to loopback."""
-    return _import_distributed().LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-        preload=["mistdata.pipeline.worker"],
-    )
+    distributed = _import_distributed()
+    with _ctrl_c_ignored():
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            preload=["mistdata.pipeline.worker"],  # for workers that replace dead ones
+        )
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Have the processes started here inherit that Ctrl-C is not for them.
+
+    In a terminal it reaches the whole process group, but only the client acts on it. While the
+    processes start, about a second, it has no effect.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _import_distributed() -> Any:
@@ -195,6 +223,8 @@ def _import_distributed() -> Any:
             "Dask workers need the extra mistdata[cluster]; install it, or use --in-process"
         ) from None
     dask.config.set(_DASK_CONFIG)
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
 
 
@@ -221,19 +251,15 @@ def _fill_with(
 def _stream(distributed: Any, client: Any, store: Path, shards: Sequence[int]) -> Iterator[Filled]:
     """Yield what is done, with a sliding window of shards in flight; stop at the first error."""
     waiting = list(reversed(shards))
-    window = max(4, 3 * sum(client.nthreads().values()))
-    running = {_submit(client, store, waiting) for _ in range(min(window, len(waiting)))}
-    while running:
+    running: set[Any] = set()
+    while waiting or running:
+        window = max(4, 3 * sum(client.nthreads().values()))  # workers come and go
+        while waiting and len(running) < window:
+            running.add(client.submit(fill_shard, store, waiting.pop(), pure=False))
         done, running = distributed.wait(running, return_when="FIRST_COMPLETED")
         for future in done:
             yield future.result()
             future.release()
-            if waiting:
-                running.add(_submit(client, store, waiting))
-
-
-def _submit(client: Any, store: Path, waiting: list[int]) -> Any:
-    return client.submit(fill_shard, store, waiting.pop(), pure=False)
 
 
 __all__ = ["Executor", "InProcess", "LocalWorkers", "Scheduler", "generate", "load_plan"]

@@ -21,6 +21,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
+from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
 
 _SPARE_DESCRIPTORS = 256
@@ -38,7 +39,7 @@ class Packed(NamedTuple):
     shapes: Int64[Array, "datasets 3"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """One sample with its true mutual information.
 
@@ -54,9 +55,10 @@ class Dataset:
 
     def __getattr__(self, name: str) -> Any:
         """Return a column of the catalog: mi (nats), mi_error, family, params, ..."""
-        if name != "row" and name in self.row:
-            return self.row[name]
-        raise AttributeError(f"a dataset has no {name!r}; it has x, y, {', '.join(self.row)}")
+        row = self.__dict__.get("row", {})
+        if name in row:
+            return row[name]
+        raise AttributeError(f"a dataset has no {name!r}; it has x, y, {', '.join(row)}")
 
     def __repr__(self) -> str:
         row = self.row
@@ -146,13 +148,16 @@ class MetaDataset:
 
         Raises:
             IndexError: a position outside 0 .. len - 1.
+            TypeError: positions that are not whole numbers, or `out` is not float32.
             ValueError: a dataset has fewer than `rows` rows, or `out` is too small.
         """
-        index = np.asarray(positions, dtype=np.int64)
+        index = _whole_numbers(positions)
         if index.size and not (index.min() >= 0 and index.max() < len(self)):
             raise IndexError(f"positions must lie in 0..{len(self) - 1}")
         shapes = self._shapes[index]
         if rows is not None:
+            if rows < 1 or rows != int(rows):
+                raise ValueError(f"rows must be a whole number >= 1, got {rows}")
             if index.size and shapes[:, 0].min() < rows:
                 raise ValueError(f"rows = {rows}: a dataset has only {shapes[:, 0].min()}")
             shapes[:, 0] = rows
@@ -160,6 +165,8 @@ class MetaDataset:
         total = int(ends[-1]) if len(ends) else 0
         if out is None:
             out = np.empty(total, np.float32)
+        elif out.dtype != np.float32 or out.ndim != 1:
+            raise TypeError(f"out must be a float32 vector, got {out.dtype}, {out.ndim}-D")
         elif len(out) < total:
             raise ValueError(f"out holds {len(out)} values, {total} are needed")
         self._copy(index, ends, out)
@@ -197,6 +204,8 @@ class MetaDataset:
         return self._coded[1]
 
     def _position(self, position: int) -> int:
+        if not isinstance(position, int | np.integer):
+            raise TypeError(f"a position is a whole number, got {position!r}; see where and read")
         length = len(self)
         if not -length <= position < length:
             raise IndexError(f"position {position} of {length} datasets")
@@ -265,12 +274,14 @@ def open_store(path: str | os.PathLike[str], *, allow_partial: bool = False) -> 
             )
         return _open_partial(store)
     manifest = ledger.read_manifest(store)
-    _require_sizes(store, manifest)
+    values = _readers(store, manifest.shards, manifest.shard_length)
+    _require_sizes(store, manifest, values)
+    if sha256_of(store / ledger.CATALOG) != manifest.files[ledger.CATALOG]["sha256"]:
+        raise VerificationFailed(f"{store / ledger.CATALOG}: not the one in the manifest")
     try:
         table = catalog.read_catalog(store / ledger.CATALOG)
     except DamagedTable as error:
         raise VerificationFailed(str(error)) from None
-    values = _readers(store, manifest.shards, manifest.shard_length)
     return MetaDataset(store, manifest.digest, values, table, manifest)
 
 
@@ -294,11 +305,19 @@ def _readers(store: Path, shards: Mapping[str, int], shard_length: int) -> dict[
     _allow_descriptors(sum(shards.values()) + _SPARE_DESCRIPTORS)
     readers: dict[str, _Values] = {}
     for split, count in shards.items():
-        if layout.is_mappable(store / layout.values_folder(split), shard_length):
-            readers[split] = _MappedValues(store, split, count, shard_length)
-        else:
-            readers[split] = _ZarrValues(store, split)
+        readers[split] = _reader(store, split, count, shard_length)
     return readers
+
+
+def _reader(store: Path, split: str, shards: int, shard_length: int) -> _Values:
+    folder = store / layout.values_folder(split)
+    try:
+        if layout.is_mappable(folder, shard_length):
+            return _MappedValues(store, split, shards, shard_length)
+        return _ZarrValues(store, split)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        message = " ".join(str(error).split())
+        raise VerificationFailed(f"{folder}: not a Zarr array: {message}") from None
 
 
 def _allow_descriptors(count: int) -> None:
@@ -309,8 +328,26 @@ def _allow_descriptors(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
-def _require_sizes(store: Path, manifest: Manifest) -> None:
+def _whole_numbers(positions: Iterable[int] | Array) -> Array:
+    index = positions if isinstance(positions, np.ndarray) else np.array(list(positions))
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise TypeError(
+            f"positions must be a vector of whole numbers, got {index.dtype}, {index.ndim}-D"
+            " (for a mask, take np.flatnonzero)"
+        )
+    return index.astype(np.int64)
+
+
+def _require_sizes(store: Path, manifest: Manifest, values: Mapping[str, _Values]) -> None:
+    """Check the size of every file; a split laid out differently has files of its own."""
+    elsewhere = tuple(
+        f"{layout.values_folder(split)}/c/"
+        for split, reader in values.items()
+        if isinstance(reader, _ZarrValues)
+    )
     for name, expected in manifest.files.items():
+        if name.startswith(elsewhere):
+            continue
         try:
             size = (store / name).stat().st_size
         except OSError:

@@ -34,8 +34,9 @@ def seal(store: Path) -> Manifest:
             content = catalog.encode_catalog(table, identity(record))
             write_durably(store / ledger.CATALOG, [content])
     manifest = _manifest(store, record, shards, sha256s, table)
-    with ledger.giving_way_to_seal(store):
-        create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest))
+    if not ledger.is_sealed(store):
+        with ledger.giving_way_to_seal(store):
+            create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest))
     _require_equal(store, manifest)
     # Only now: a temporary file may vanish once the store is sealed, never before.
     for folder in ledger.folders(store, list(manifest.shards)):
@@ -76,7 +77,7 @@ def _read_receipts(
         first = missing[0]
         raise Incomplete(
             f"{store}: {len(missing)} of {len(shards)} shards missing, the first is"
-            f" {first.split}/{first.number}; run the same command again to resume"
+            f" {first.split}/{first.number}; fill them with `mistdata generate`"
         )
     return hashes, catalog.label_table(labels)
 

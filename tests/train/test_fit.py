@@ -162,7 +162,7 @@ def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path)
     assert re.search(r"network: pinball .* MSE .* covered", result.output)
     result = CliRunner().invoke(main, [*arguments, "--steps", "3", "--resume"])
     assert result.exit_code == 2
-    assert result.output == f"Error: {tmp_path / 'a'}: fitted with steps = 2, asked for 3\n"
+    assert result.output == f"train.fit: {tmp_path / 'a'}: fitted with steps = 2, asked for 3\n"
 
 
 def test_an_interrupt_saves_and_exits_130(small_store, tmp_path):
@@ -188,3 +188,38 @@ def test_the_schedule_warms_up_and_decays():
 def test_a_fit_has_one_length(length):
     with pytest.raises(ValueError, match="either steps or minutes"):
         FitConfig(TINY, **length)
+
+
+def test_metrics_survive_a_crash_once_each(small_store, checkpoint, tmp_path):
+    out = tmp_path / "fit"
+    fit(str(small_store), out, CONFIG)
+    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    later = json.dumps({"step": CONFIG.steps + 1}) + "\n"
+    with (out / "metrics.jsonl").open("a") as log:
+        log.write(later)  # done, but not saved before the crash
+    fit(str(small_store), out, CONFIG, resume=True)
+    resumed = (out / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in resumed] == steps
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--steps", "1", "--device", "nowhere"], "--device nowhere: cannot compute on it"),
+        (["--minutes", "nan"], "minutes must be a number > 0"),
+        (["--steps", "1", "--validation", "train"], "cannot be held out too"),
+    ],
+)
+def test_misuse_is_one_line(small_store, tmp_path, options, part):
+    arguments = ["--store", str(small_store), "--out", str(tmp_path / "x"), *options]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert part in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_held_out_split_of_one_value_has_no_r2():
+    scores = score(np.array([[0.1, 0.2, 0.3]]), np.array([0.2]), (0.05, 0.5, 0.95))
+    assert np.isnan(scores.r2)
+    assert scores.mse == 0.0

@@ -144,7 +144,7 @@ class GaussianLatent(Correlated):
             prior=Uniform(0.0, 1.0),
         ),
         "strength": Parameter(
-            STRENGTH.meaning, low=0.0, high=math.inf, closed="low", prior=Uniform(0.1, 3.0)
+            STRENGTH.meaning, low=0.0, high=1e3, closed="both", prior=Uniform(0.1, 3.0)
         ),
         "beta": Parameter(
             "β, weight of the factors common to all of X, and to all of Y",

@@ -22,8 +22,8 @@ from mistdata.distributions.priors import Array, Uniform
 STRENGTH = Parameter(
     "λ, weight of the signal that the two columns of a pair share, over unit noise",
     low=0.0,
-    high=math.inf,
-    closed="low",
+    high=1e3,  # beyond, single precision cannot hold the noise that keeps the MI finite
+    closed="both",
     prior=Uniform(0.1, 5.0),
 )
 PAIRS = Parameter(
