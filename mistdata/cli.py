@@ -40,16 +40,16 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done; 2 usage, bad recipe, not a store; 3 incomplete, run again to resume;"
+    " 4 the store belongs to another plan; 5 verification failed; 6 workers differ numerically;"
+    " 130 interrupted.",
+)
 @click.version_option(__version__, prog_name="mistdata")
 def cli() -> None:
-    r"""Meta-datasets of joint distributions with known mutual information.
-
-    \b
-    Exit codes: 0 done; 2 usage, bad recipe, not a store; 3 incomplete, run
-    again to resume; 4 the store belongs to another plan; 5 verification
-    failed; 6 workers differ numerically; 130 interrupted.
-    """
+    """Meta-datasets of joint distributions with known mutual information."""
 
 
 def main() -> None:

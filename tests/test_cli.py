@@ -42,6 +42,8 @@ def test_help_imports_nothing_heavy():
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert "generate" in process.stdout
+    assert "Exit codes: 0 done; 2 usage" in process.stdout
+    assert "\\b" not in process.stdout
 
 
 def test_every_command_has_help_with_an_example():

@@ -62,8 +62,9 @@ def init_store(store: Path, plan: Plan) -> PlanRecord:
     record = ledger.read_record(store)
     if record.plan != plan.hash:
         raise OtherPlan(
-            f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r}, this recipe"
-            f" makes the plan {plan.hash[:12]}; choose another folder"
+            f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r} (limit"
+            f" {record.limit}), this is the plan {plan.hash[:12]} of {plan.recipe.name!r} (limit"
+            f" {plan.limit}); choose another folder"
         )
     require_same_numerics(store, record)
     _lay_out(store, plan, planned)
