@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mistdata.distributions.priors import Array
-from mistdata.store import ledger
+from mistdata.store import catalog, ledger
 from mistdata.store.dataset import MetaDataset, open_store
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -36,7 +36,7 @@ def inspect(store: Path) -> dict[str, Any]:
         "limit": record.limit,
         "shard_mib": record.shard_length * 4 / 2**20,
         "datasets": len(dataset),
-        "values_bytes": _values(dataset) * 4,
+        "values_bytes": int(catalog.sizes(dataset.catalog).sum()) * 4,
         "splits": {split: _split(dataset, split) for split in _words(dataset, "split")},
         "components": _components(dataset),
     } | ({} if sealed else _progress(store))
@@ -79,11 +79,6 @@ def _progress(store: Path) -> dict[str, Any]:
         "planned_shards": len(shards),
         "missing_shards": len(missing),
     }
-
-
-def _values(dataset: MetaDataset) -> int:
-    width = dataset.column("dim_x").astype(np.int64) + dataset.column("dim_y")
-    return int((dataset.column("n") * width).sum())
 
 
 def _words(dataset: MetaDataset, column: str) -> list[str]:

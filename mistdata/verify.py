@@ -73,13 +73,10 @@ class _Labels:
 
     @classmethod
     def of(cls, table: catalog.Table) -> _Labels:
-        n, dim_x, dim_y = (
-            catalog.to_numpy(table[name]).astype(np.int64) for name in ("n", "dim_x", "dim_y")
-        )
         return cls(
             catalog.to_numpy(table["dataset_id"]),
             catalog.to_numpy(table["offset"]),
-            n * (dim_x + dim_y),
+            catalog.sizes(table),
             catalog.to_numpy(table["crc32c"]),
         )
 

@@ -198,7 +198,7 @@ def _planned_table(plan: Plan) -> catalog.Table:
 
 
 def _identity(plan: Plan) -> dict[str, str]:
-    return {"plan": plan.hash, "mistdata": mistdata.__version__}
+    return ledger.identity(plan.hash, mistdata.__version__)
 
 
 def _record(plan: Plan, planned: bytes) -> PlanRecord:
@@ -227,9 +227,7 @@ def _require_free(store: Path) -> None:
 
 def _lay_out(store: Path, plan: Plan, planned: bytes) -> None:
     """Write what surrounds the shards; the bytes are a function of the plan."""
-    splits = {split.name: 0 for split in plan.recipe.splits}
-    for shard in plan.shards:
-        splits[shard.split] += 1
+    splits = ledger.count_shards(plan.shards)
     for folder in ledger.folders(store, list(splits)):
         make_folder(folder)
     make_folder(store / ledger.LOGS)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mistdata.errors import Incomplete, MistdataError
-from mistdata.pipeline.fill import Filled, fill_shard, init_store, load_plan
+from mistdata.pipeline.fill import Filled, fill_shard, init_store
 from mistdata.pipeline.plan import Plan
 from mistdata.store import ledger
 from mistdata.store.ledger import Manifest, Shard
@@ -260,6 +260,3 @@ def _stream(distributed: Any, client: Any, store: Path, shards: Sequence[int]) -
         for future in done:
             yield future.result()
             future.release()
-
-
-__all__ = ["Executor", "InProcess", "LocalWorkers", "Scheduler", "generate", "load_plan"]

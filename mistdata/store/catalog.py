@@ -142,7 +142,7 @@ def words(values: Sequence[str], positions: Array) -> pa.DictionaryArray:
 
 
 def seed_keys(*parts: Array) -> pa.FixedSizeListArray:
-    """Return the column of spawn keys."""
+    """Return the column of stream keys."""
     flat = np.stack(parts, axis=1).astype(np.int64).ravel()
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), len(parts))
 
@@ -172,10 +172,10 @@ def positions(column: pa.ChunkedArray) -> tuple[list[str], Array]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
 
 
-def count_values(table: pa.Table) -> int:
-    """Return the number of float32 values of all datasets, sum of n (dim_x + dim_y)."""
+def sizes(table: pa.Table) -> Array:
+    """Return the number of float32 values of every dataset, n (dim_x + dim_y)."""
     n, dim_x, dim_y = (to_numpy(table[name]).astype(np.int64) for name in ("n", "dim_x", "dim_y"))
-    return int((n * (dim_x + dim_y)).sum())
+    return np.asarray(n * (dim_x + dim_y))
 
 
 def row(table: pa.Table, position: int) -> dict[str, Any]:

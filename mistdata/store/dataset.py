@@ -293,10 +293,7 @@ def _open_partial(store: Path) -> MetaDataset:
     labels = catalog.label_table(receipt.labels for _, receipt in durable)
     rows = [np.arange(shard.start, shard.stop) for shard, _ in durable]
     kept = planned.take(np.concatenate([np.empty(0, np.int64), *rows]))
-    counts: dict[str, int] = {}
-    for shard in shards:
-        counts[shard.split] = counts.get(shard.split, 0) + 1
-    values = _readers(store, counts, record.shard_length)
+    values = _readers(store, ledger.count_shards(shards), record.shard_length)
     table = catalog.build_catalog(kept, labels)
     return MetaDataset(store, f"partial-{record.plan}", values, table, None)
 

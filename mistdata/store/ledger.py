@@ -7,7 +7,8 @@ makes the store a dataset; it comes last. Completeness is receipts against the p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -116,6 +117,16 @@ def find_shards(splits: list[str], split: Array, shard: Array) -> tuple[Shard, .
         Shard(index, splits[split[start]], int(shard[start]), start, stop)
         for index, (start, stop) in enumerate(pairwise(edges))
     )
+
+
+def count_shards(shards: Iterable[Shard]) -> dict[str, int]:
+    """Count the shards of every split, in recipe order."""
+    return dict(Counter(shard.split for shard in shards))
+
+
+def identity(plan: str, mistdata: str) -> dict[str, str]:
+    """Return what every file of a store carries about where it comes from."""
+    return {"plan": plan, "mistdata": mistdata}
 
 
 def encode_record(record: PlanRecord) -> bytes:

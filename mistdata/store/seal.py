@@ -31,7 +31,7 @@ def seal(store: Path) -> Manifest:
     table = catalog.build_catalog(planned, labels)
     with ledger.giving_way_to_seal(store):
         if not ledger.is_sealed(store):
-            content = catalog.encode_catalog(table, identity(record))
+            content = catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
             write_durably(store / ledger.CATALOG, [content])
     manifest = _manifest(store, record, shards, sha256s, table)
     if not ledger.is_sealed(store):
@@ -42,11 +42,6 @@ def seal(store: Path) -> Manifest:
     for folder in ledger.folders(store, list(manifest.shards)):
         remove_leftovers(folder)
     return manifest
-
-
-def identity(record: PlanRecord) -> dict[str, str]:
-    """Return what every file of a store carries about where it comes from."""
-    return {"plan": record.plan, "mistdata": record.mistdata}
 
 
 def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.Table) -> str:
@@ -89,7 +84,7 @@ def _manifest(
     sha256s: list[str],
     table: catalog.Table,
 ) -> Manifest:
-    splits = list(dict.fromkeys(shard.split for shard in shards))
+    splits = list(ledger.count_shards(shards))
     hashes = [(s.file, sha256) for s, sha256 in zip(shards, sha256s, strict=True)]
     size = layout.shard_file_size(record.shard_length)
     files = {file: {"size": size, "sha256": sha256} for file, sha256 in hashes}
@@ -99,7 +94,6 @@ def _manifest(
     for name in (ledger.RECORD, ledger.PLANNED, ledger.CATALOG, *metadata):
         content = (store / name).read_bytes()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    by_split = {split: [s for s in shards if s.split == split] for split in splits}
     return Manifest(
         plan=record.plan,
         mistdata=mistdata.__version__,
@@ -107,9 +101,11 @@ def _manifest(
         version=record.version,
         digest=content_digest(record.plan, hashes, table),
         shard_length=record.shard_length,
-        datasets={split: sum(s.stop - s.start for s in by_split[split]) for split in splits},
-        shards={split: len(by_split[split]) for split in splits},
-        values=catalog.count_values(table),
+        datasets={
+            split: sum(s.stop - s.start for s in shards if s.split == split) for split in splits
+        },
+        shards=ledger.count_shards(shards),
+        values=int(catalog.sizes(table).sum()),
         files=dict(sorted(files.items())),
     )
 
