@@ -1,29 +1,36 @@
 """What a family of joint distributions must provide.
 
 A family is a subclass of `JointDistribution`; an instance is a member, with its dimensions and
-parameters fixed. The subclass writes the mathematics (`_sample`, `_mutual_information`), the base
-class writes the checks.
+parameters fixed. The subclass writes the mathematics (`_sample`, `_mutual_information`,
+`_pointwise`), the base class writes the checks.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from mistdata.distributions.priors import Array, Choice, Number, Prior
+from mistdata.distributions.parameters import (
+    Parametrised,
+    Range,
+    Value,
+    check_theta,
+    draw_theta,
+)
+from mistdata.distributions.priors import Array
 
 Kind = Literal["continuous", "discrete", "mixed"]
-Method = Literal["closed_form", "quadrature", "monte_carlo"]
-Bound = Number | Callable[[int, int], Number]
-Value = Number | tuple[Number, ...]
+Method = Literal["closed_form", "series", "quadrature", "rqmc", "monte_carlo"]
+ErrorKind = Literal["exact", "special_function", "quad_halving", "series_tail", "rqmc_se", "mc_se"]
 # typing.Self says the same, but the run-time shape checker of the tests does not read it
 Member = TypeVar("Member", bound="JointDistribution")
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,71 +39,94 @@ class MI:
 
     Attributes:
         value: I(X;Y) in nats.
-        error: bound on |value - I(X;Y)| (closed form, quadrature) or standard error (Monte Carlo).
+        error: bound on |value - I(X;Y)|, or a standard error where `error_kind` ends in "_se".
         method: how the value was obtained.
+        error_kind: what `error` is: rounding of an elementary ("exact") or special function, the
+            change when the step of a quadrature is halved, the tail of a series, or a standard
+            error of randomised quasi-Monte Carlo or of Monte Carlo.
+        pmi_std: standard deviation of ln p(x,y)/(p(x)p(y)) over the distribution, where the
+            method yields it; `pmi_std`/√n is what even an oracle that knows the density errs by.
     """
 
     value: float
     error: float
     method: Method
+    error_kind: ErrorKind = "exact"
+    pmi_std: float | None = None
 
     @classmethod
-    def closed_form(cls, value: float) -> MI:
-        """Wrap a closed form evaluated in float64: its error is rounding, below 1e-12 (1 + I)."""
-        return cls(value, 1e-12 * (1.0 + abs(value)), "closed_form")
+    def closed_form(
+        cls, value: float, pmi_std: float | None = None, *, special: bool = False
+    ) -> MI:
+        """Wrap a closed form evaluated in float64: its error is rounding, below 1e-12 (1 + I).
+
+        Args:
+            value: I(X;Y) in nats.
+            pmi_std: standard deviation of the pointwise MI, where it is known in closed form.
+            special: whether special functions beyond exp and log take part.
+        """
+        kind: ErrorKind = "special_function" if special else "exact"
+        return cls(value, ROUNDING * (1.0 + abs(value)), "closed_form", kind, pmi_std)
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a family, declared as data.
+class Precision:
+    """How exact a label must be: for which sample size, and whether for a test split.
 
     Attributes:
-        meaning: what it is, in the field's words.
-        low, high: ends of the domain; a number or a function of (dim_x, dim_y).
-        prior: the published law it is drawn from; a prior or a function of (dim_x, dim_y).
-        closed: which ends belong to the domain: "", "low", "high" or "both".
-        integer: whether it takes whole numbers only.
-        per_coordinate: whether it is a tuple of dim_x values rather than one.
-        unit: its unit; "1" for a pure number.
+        n: rows of the sample that will carry the label.
+        strict: ten times tighter, for test splits.
     """
 
-    meaning: str
-    low: Bound
-    high: Bound
-    prior: Prior | Callable[[int, int], Prior]
-    closed: Literal["", "low", "high", "both"] = ""
-    integer: bool = False
-    per_coordinate: bool = False
-    unit: str = "1"
+    n: int = 1000
+    strict: bool = False
 
-    def domain(self, dim_x: int, dim_y: int) -> tuple[Number, Number]:
-        """Return the ends of the domain at these dimensions."""
-        low = self.low(dim_x, dim_y) if callable(self.low) else self.low
-        high = self.high(dim_x, dim_y) if callable(self.high) else self.high
-        return low, high
+    def allowed(self, mi: float, pmi_std: float | None) -> float:
+        """Return the largest error that a label may have.
 
-    def published_prior(self, dim_x: int, dim_y: int) -> Prior:
-        """Return the published prior at these dimensions."""
-        return self.prior(dim_x, dim_y) if callable(self.prior) else self.prior
-
-    def contains(self, value: Number, dim_x: int, dim_y: int) -> bool:
-        """Tell whether a value lies in the domain at these dimensions."""
-        low, high = self.domain(dim_x, dim_y)
-        above = value >= low if self.closed in {"low", "both"} else value > low
-        below = value <= high if self.closed in {"high", "both"} else value < high
-        return above and below and not (self.integer and value != int(value))
-
-    def describe_domain(self, dim_x: int, dim_y: int) -> str:
-        """Write the domain as an interval, e.g. ``(0, 1)`` or ``{1, ..., 5}``."""
-        low, high = self.domain(dim_x, dim_y)
-        if self.integer:
-            return f"{{{low:g}, ..., {high:g}}}"
-        left = "[" if self.closed in {"low", "both"} else "("
-        right = "]" if self.closed in {"high", "both"} else ")"
-        return f"{left}{low:g}, {high:g}{right}"
+        That is 5 % of the oracle's standard error `pmi_std`/√n, and at most 1e-3 (1 + I); a
+        tenth of it when strict. Rounding, 1e-11 (1 + I), is always allowed.
+        """
+        bound = 1e-3 * (1.0 + mi)
+        if pmi_std is not None:
+            bound = min(bound, 0.05 * pmi_std / math.sqrt(self.n))
+        return max(bound * (0.1 if self.strict else 1.0), 10.0 * ROUNDING * (1.0 + mi))
 
 
-class JointDistribution(ABC):
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which (dim_x, dim_y) a family has members of.
+
+    Attributes:
+        x, y: least and greatest dimension of a side; None for no limit.
+        equal: whether dim_x = dim_y.
+    """
+
+    x: tuple[int, int | None] = (1, None)
+    y: tuple[int, int | None] = (1, None)
+    equal: bool = False
+
+    def allows(self, dim_x: int, dim_y: int) -> bool:
+        """Tell whether there are members of these dimensions."""
+        return (dim_x, dim_y) == self.nearest(dim_x, dim_y)
+
+    def nearest(self, dim_x: int, dim_y: int) -> tuple[int, int]:
+        """Return dimensions near these that have members."""
+        if self.equal:
+            dim_x = dim_y = min(dim_x, dim_y)
+        return _clamp(dim_x, *self.x), _clamp(dim_y, *self.y)
+
+    def __str__(self) -> str:
+        if self.equal:
+            return f"d × d, d {_limits(*self.x)}" if self.x != (1, None) else "d × d"
+        side_x, side_y = (_side(*side) for side in (self.x, self.y))
+        return "any" if side_x == side_y == "any" else f"{side_x} × {side_y}"
+
+
+ONE_BY_ONE = Shape((1, 1), (1, 1))
+
+
+class JointDistribution(Parametrised, ABC):
     """A joint distribution of X in R^dim_x and Y in R^dim_y with known mutual information.
 
     Args:
@@ -109,30 +139,27 @@ class JointDistribution(ABC):
         ValueError: unsupported dimensions, or a value outside its domain.
     """
 
-    name: ClassVar[str]
-    parameters: ClassVar[Mapping[str, Parameter]]
+    shape: ClassVar[Shape] = Shape()
     x_kind: ClassVar[Kind] = "continuous"
     y_kind: ClassVar[Kind] = "continuous"
     formula: ClassVar[str]
     source: ClassVar[str]
+    theta: Mapping[str, Any]
 
     def __init__(self, dim_x: int, dim_y: int, **theta: Value) -> None:
         if not self.supports(dim_x, dim_y):
             raise ValueError(f"{self.name}: unsupported dimensions dim_x={dim_x}, dim_y={dim_y}")
-        if theta.keys() != self.parameters.keys():
-            raise TypeError(
-                f"{self.name}: needs the parameters {sorted(self.parameters)}, got {sorted(theta)}"
-            )
         self.dim_x = dim_x
         self.dim_y = dim_y
-        self.theta = {key: self._checked(key, value) for key, value in theta.items()}
+        self.theta = check_theta(type(self), (dim_x, dim_y), theta)
         for key, value in self.theta.items():
             setattr(self, key, value)
+        self._prepare()
 
     @classmethod
     def supports(cls, dim_x: int, dim_y: int) -> bool:
         """Tell whether the family has members of these dimensions."""
-        return dim_x >= 1 and dim_y >= 1
+        return cls.shape.allows(dim_x, dim_y)
 
     @classmethod
     def draw(
@@ -140,7 +167,7 @@ class JointDistribution(ABC):
         dim_x: int,
         dim_y: int,
         rng: np.random.Generator,
-        **ranges: Prior | Number,
+        **ranges: Range,
     ) -> Member:
         """Draw a member: every parameter from its range, or from its published prior.
 
@@ -154,19 +181,7 @@ class JointDistribution(ABC):
             TypeError: a range for a parameter that the family does not have.
             ValueError: a drawn value lies outside the parameter's domain.
         """
-        unknown = ranges.keys() - cls.parameters.keys()
-        if unknown:
-            raise TypeError(f"{cls.name}: has no parameter {sorted(unknown)[0]}")
-        theta: dict[str, Value] = {}
-        for key, parameter in cls.parameters.items():
-            prior = ranges.get(key)
-            if prior is None:
-                prior = parameter.published_prior(dim_x, dim_y)
-            elif isinstance(prior, (int, float)):
-                prior = Choice((prior,))
-            drawn = prior.draw(rng, dim_x if parameter.per_coordinate else None, parameter.integer)
-            theta[key] = tuple(drawn.tolist()) if parameter.per_coordinate else drawn
-        return cls(dim_x, dim_y, **theta)
+        return cls(dim_x, dim_y, **draw_theta(cls, (dim_x, dim_y), rng, ranges))
 
     def sample(
         self, n: int, rng: np.random.Generator
@@ -193,26 +208,49 @@ class JointDistribution(ABC):
             raise FloatingPointError(f"{self!r}: the sample holds a NaN or an infinity")
         return x, y
 
-    def mutual_information(self) -> MI:
+    def mutual_information(self, precision: Precision | None = None) -> MI:
         """Return I(X;Y) in nats with its error and method.
+
+        Args:
+            precision: how exact the value must be; only members without a closed form look at
+                it, and spend more work for more of it.
 
         Raises:
             FloatingPointError: the value is not a finite number >= 0.
         """
-        mi = self._mutual_information()
+        mi = self._information_to(precision or Precision())
         if not (math.isfinite(mi.value) and mi.value >= 0.0):
             raise FloatingPointError(f"{self!r}: mutual information is {mi.value}")
         return mi
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `pointwise_mutual_information` is there."""
+        return type(self)._pointwise is not JointDistribution._pointwise
 
     def pointwise_mutual_information(
         self, x: Float[Array, "n dim_x"], y: Float[Array, "n dim_y"]
     ) -> Float[Array, " n"]:
         """Return ln p(x,y) - ln p(x) - ln p(y) for every row, in nats; its mean is I(X;Y).
 
+        Where a side is discrete, p are probabilities. A point that rounding to single precision
+        has carried out of the support counts as one on its edge.
+
         Raises:
             NotImplementedError: the family has no tractable density.
+            ValueError: x and y do not have the member's dimensions or differ in length.
         """
-        raise NotImplementedError(f"{self.name}: no pointwise mutual information")
+        if x.shape[1] != self.dim_x or y.shape[1] != self.dim_y or len(x) != len(y):
+            raise ValueError(
+                f"{self.name}: expected x (n, {self.dim_x}) and y (n, {self.dim_y}), got"
+                f" {x.shape} and {y.shape}"
+            )
+        pointwise = self._pointwise(np.asarray(x, np.float64), np.asarray(y, np.float64))
+        assert pointwise.shape == (len(x),)
+        return pointwise
+
+    def _prepare(self) -> None:
+        """Compute what sampling and information share, once the parameters are set."""
 
     @abstractmethod
     def _sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -222,21 +260,13 @@ class JointDistribution(ABC):
     def _mutual_information(self) -> MI:
         """Compute I(X;Y)."""
 
-    def _checked(self, key: str, value: Value) -> Value:
-        parameter = self.parameters[key]
-        if not parameter.per_coordinate:
-            return self._checked_scalar(key, parameter, value)
-        if not isinstance(value, tuple) or len(value) != self.dim_x:
-            raise TypeError(f"{self.name}: {key} must be a tuple of {self.dim_x} numbers")
-        return tuple(self._checked_scalar(key, parameter, each) for each in value)
+    def _information_to(self, precision: Precision) -> MI:
+        """Compute I(X;Y) as exactly as asked for; most members know it exactly anyway."""
+        return self._mutual_information()
 
-    def _checked_scalar(self, key: str, parameter: Parameter, value: Value) -> Number:
-        if isinstance(value, (bool, tuple)) or not isinstance(value, (int, float, np.number)):
-            raise TypeError(f"{self.name}: {key} must be a number, got {value!r}")
-        if not parameter.contains(value, self.dim_x, self.dim_y):
-            domain = parameter.describe_domain(self.dim_x, self.dim_y)
-            raise ValueError(f"{self.name}: {key} must lie in {domain}, got {value}")
-        return int(value) if parameter.integer else float(value)
+    def _pointwise(self, x: Array, y: Array) -> Array:
+        """Compute the pointwise mutual information of float64 rows."""
+        raise NotImplementedError(f"{self.name}: no pointwise mutual information")
 
     def __repr__(self) -> str:
         theta = ", ".join(f"{key}={value!r}" for key, value in self.theta.items())
@@ -251,3 +281,19 @@ def _all_finite(x: Array, y: Array) -> bool:
     if block is not None and block is y.base and block.size == x.size + y.size:
         return bool(np.isfinite(block).all())
     return bool(np.isfinite(x).all() and np.isfinite(y).all())
+
+
+def _clamp(value: int, low: int, high: int | None) -> int:
+    return max(low, value if high is None else min(value, high))
+
+
+def _limits(low: int, high: int | None) -> str:
+    if high is None:
+        return f"≥ {low}"
+    return f"= {low}" if low == high else f"= {low}..{high}"
+
+
+def _side(low: int, high: int | None) -> str:
+    if (low, high) == (1, None):
+        return "any"
+    return str(low) if low == high else _limits(low, high).replace("= ", "")

@@ -78,9 +78,9 @@ class LogUniform:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the listed values, each with the same probability."""
+    """One of the listed values, numbers or words, each with the same probability."""
 
-    values: tuple[Number, ...]
+    values: tuple[Number, ...] | tuple[str, ...]
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -92,12 +92,14 @@ class Choice:
         """Draw `size` values (one Python number for `None`)."""
         picked = rng.integers(len(self.values), size=size)
         if integer:
-            values = np.array([_whole(value) for value in self.values], dtype=np.int64)
+            values = np.array([_whole(float(value)) for value in self.values], dtype=np.int64)
+        elif isinstance(self.values[0], str):
+            values = np.array(self.values)
         else:
             values = np.array(self.values, dtype=np.float64)
         return values[picked].item() if size is None else values[picked]
 
-    def support(self, integer: bool = False) -> tuple[Number, Number]:
+    def support(self, integer: bool = False) -> tuple[Any, Any]:
         """Return the least and the greatest value that can be drawn."""
         return min(self.values), max(self.values)
 
