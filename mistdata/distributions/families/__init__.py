@@ -1,31 +1,47 @@
-"""The families of joint distributions: `FAMILIES` maps a catalog name to its class."""
+"""The families of joint distributions: `FAMILIES` maps a catalog name to its class.
+
+Every module lists its own in a tuple `FAMILIES`.
+"""
 
 from mistdata.distributions.base import JointDistribution
-from mistdata.distributions.families.additive import AdditiveUniform
-from mistdata.distributions.families.gaussian import (
-    GaussianDense,
-    GaussianLatent,
-    GaussianSparse,
-    GaussianTwoPair,
-)
-from mistdata.distributions.families.student import (
-    StudentDense,
-    StudentIdentity,
-    StudentSparse,
-    StudentTwoPair,
+from mistdata.distributions.families import (
+    additive,
+    archimedean,
+    channels,
+    copulas,
+    counts,
+    elliptical,
+    gammas,
+    gaussian,
+    groups,
+    mixtures,
+    processes,
+    products,
+    quantised,
+    ratios,
+    student,
+    vines,
 )
 
 FAMILIES: dict[str, type[JointDistribution]] = {
-    cls.name: cls
-    for cls in (
-        GaussianDense,
-        GaussianSparse,
-        GaussianTwoPair,
-        GaussianLatent,
-        StudentIdentity,
-        StudentDense,
-        StudentSparse,
-        StudentTwoPair,
-        AdditiveUniform,
+    family.name: family
+    for module in (
+        gaussian,
+        processes,
+        student,
+        elliptical,
+        ratios,
+        gammas,
+        archimedean,
+        copulas,
+        vines,
+        additive,
+        products,
+        groups,
+        mixtures,
+        channels,
+        counts,
+        quantised,
     )
+    for family in getattr(module, "FAMILIES", ())
 }

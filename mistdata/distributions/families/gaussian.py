@@ -8,17 +8,24 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from mistdata.distributions.base import Parameter
+from mistdata.distributions.base import ONE_BY_ONE
+from mistdata.distributions.families._random_gaussian import (
+    GaussianCanonical,
+    GaussianChannel,
+    GaussianGeneral,
+)
 from mistdata.distributions.families.structures import (
     PAIRS,
     STRENGTH,
     Correlated,
+    Coupled,
     Equicorrelated,
     Pairs,
     TwoPairs,
     correlate_pairs,
-    pair_information,
+    pair_correlation,
 )
+from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
 
 SOURCE = "Czyż et al. 2023, arXiv:2306.11078"
@@ -191,7 +198,7 @@ class GaussianLatent(Correlated):
         common[1:] += common[0]
         variance = np.full(z.shape[1], 1.0 + self.eta * self.eta)
         variance[:pairs] = variance[m : m + pairs] = 1.0 + self.strength * self.strength
-        correlate_pairs(z, m, pairs, self.strength)
+        correlate_pairs(z, m, pairs, *pair_correlation(self.strength))
         z *= np.sqrt(variance)
         z[:, :m] += common[1][:, None]
         z[:, m:] += common[2][:, None]
@@ -215,5 +222,69 @@ class GaussianLatent(Correlated):
             + q * sides
             + signal * (2.0 * (1.0 + s * (t + w) + b * k) + q * mixed)
         )
-        sums = 0.5 * math.log1p(explained / residual)
-        return sums + (k - 1) * pair_information(self.strength)
+        rho, unexplained = pair_correlation(self.strength)
+        contrasts = 0.5 * (k - 1) * math.log1p(rho * rho / unexplained)
+        return contrasts + 0.5 * math.log1p(explained / residual)
+
+    def _gaussian_variance(self) -> float:
+        """Add the squared correlations ρ² of the contrasts and tr Σ_xx⁻¹Σ_xyΣ_yy⁻¹Σ_yx of sums.
+
+        On either side the covariance of the two sums is diagonal but for a term of rank one.
+        """
+        a, s, k = self.alpha**2, self.alpha**2 + self.beta**2, self.pairs
+        pair, other = 1.0 + self.strength**2, 1.0 + self.eta**2
+        rho, _ = pair_correlation(self.strength)
+        t, w = (self.dim_x - k) / other, (self.dim_y - k) / other
+        g, h = k / pair + t, k / pair + w
+        sums = a * a * g * h + 2.0 * a * rho * k / pair + rho * rho * (1.0 + s * t) * (1.0 + s * w)
+        return (k - 1) * rho * rho + sums / ((1.0 + s * g) * (1.0 + s * h))
+
+
+class GaussianBivariate(Coupled):
+    """A bivariate normal.
+
+    Model: X, Y ~ N(0, 1) with correlation ρ.
+    Mutual information: -½ ln(1-ρ²); exact.
+
+    Parameters:
+        rho: ρ in (-1, 1), correlation; pure number.
+
+    References:
+        On the Distribution of the Information Density of Gaussian Random Vectors (Huffmann,
+        Mittelbach, 2022), Entropy 24, 924; https://doi.org/10.3390/e24070924
+
+    Example:
+        >>> member = GaussianBivariate(dim_x=1, dim_y=1, rho=-0.75)
+        >>> round(member.mutual_information().value, 6)
+        0.413339
+    """
+
+    name = "gaussian-bivariate"
+    formula = "-½ ln(1-ρ²)"
+    source = "Huffmann & Mittelbach 2022, doi:10.3390/e24070924"
+    shape = ONE_BY_ONE
+    parameters: ClassVar = {
+        "rho": Parameter(
+            "ρ, correlation",
+            low=-1.0,
+            high=1.0,
+            prior=Uniform(-0.999, 0.999),
+            reason="at the ends Y is a function of X and I(X;Y) is infinite",
+        )
+    }
+    rho: float
+
+    def _coupling(self) -> tuple[int, float, float]:
+        return 1, self.rho, (1.0 - self.rho) * (1.0 + self.rho)
+
+
+FAMILIES = (
+    GaussianDense,
+    GaussianSparse,
+    GaussianTwoPair,
+    GaussianLatent,
+    GaussianBivariate,
+    GaussianGeneral,
+    GaussianCanonical,
+    GaussianChannel,
+)

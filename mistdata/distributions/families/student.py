@@ -11,27 +11,23 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import digamma
 
-from mistdata.distributions.base import MI, Parameter
+from mistdata.distributions.base import MI
+from mistdata.distributions.families.special import f_combination
 from mistdata.distributions.families.structures import (
     Correlated,
     Equicorrelated,
     Identity,
     Pairs,
     TwoPairs,
-    mahalanobis,
 )
+from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
 
 SOURCE = "Arellano-Valle et al. 2013, doi:10.1111/j.1467-9469.2011.00774.x; arXiv:2306.11078"
 DEGREES_OF_FREEDOM = Parameter(
     "ν, degrees of freedom", low=0.0, high=math.inf, prior=Uniform(1.0, 10.0)
 )
-# B_2k/(2k-1) with the Bernoulli numbers B_2k; by Stirling's series
-# lnΓ(x) - xψ(x) = ½ ln 2π + ½ - x - ½ ln x + Σ_k B_2k/((2k-1) x^(2k-1))
-STIRLING = (1 / 6, -1 / 90, 1 / 210, -1 / 210, 5 / 594, -691 / 30030)
-ASYMPTOTIC = 16.0  # from here on the six terms above leave an error below 1e-16
 
 
 class Student(Correlated):
@@ -50,15 +46,17 @@ class Student(Correlated):
 
     def _mutual_information(self) -> MI:
         correction = student_correction(self.dim_x, self.dim_y, self.nu)
-        return MI.closed_form(self._gaussian_information() + correction)
+        return MI.closed_form(self._gaussian_information() + correction, special=True)
 
-    def _log_density(self, rows: Array, omega: Array) -> Array:
-        k, nu = rows.shape[1], self.nu
-        squares, half_log_det = mahalanobis(rows, omega)
-        constant = math.lgamma(0.5 * (nu + k)) - math.lgamma(0.5 * nu)
-        constant -= 0.5 * k * math.log(nu * math.pi) + half_log_det
-        density: Array = constant - 0.5 * (nu + k) * np.log1p(squares / nu)
-        return density
+    def _pointwise(self, x: Array, y: Array) -> Array:
+        nu, m, n = self.nu, self.dim_x, self.dim_y
+        forms = self._forms(x, y)
+        constant = math.lgamma(0.5 * (nu + m + n)) - math.lgamma(0.5 * (nu + m))
+        constant += math.lgamma(0.5 * nu) - math.lgamma(0.5 * (nu + n)) + forms.log_ratio
+        pointwise: Array = constant - 0.5 * (nu + m + n) * np.log1p(forms.joint / nu)
+        pointwise += 0.5 * (nu + m) * np.log1p(forms.x / nu)
+        pointwise += 0.5 * (nu + n) * np.log1p(forms.y / nu)
+        return pointwise
 
 
 class StudentIdentity(Student, Identity):
@@ -174,33 +172,8 @@ class StudentTwoPair(Student, TwoPairs):
 
 
 def student_correction(dim_x: int, dim_y: int, nu: float) -> float:
-    """Return c(m,n,ν) = F(ν/2) + F((ν+m+n)/2) - F((ν+m)/2) - F((ν+n)/2), F(x) = lnΓ(x) - xψ(x).
-
-    The linear and constant parts of F cancel in c. For large ν the logarithms and the leading
-    1/(6x) are combined by hand into sums of positive terms, so that c ≈ mn/(2ν²) keeps its
-    relative accuracy.
-    """
-    a, b, c = 0.5 * dim_x, 0.5 * dim_y, 0.5 * nu
-    ca, cb, cab = c + a, c + b, c + a + b
-    if c < ASYMPTOTIC:
-        return math.fsum((_bent(c), _bent(cab), -_bent(ca), -_bent(cb)))
-    logarithms = 0.5 * math.log1p((a / c) * (b / cab))
-    leading = (a / c) * (b / cab) * ((c + cab) / (ca * cb)) / 6.0
-    rest = _tail(c, 1) + _tail(cab, 1) - _tail(ca, 1) - _tail(cb, 1)
-    return logarithms + leading + rest
+    """Return c(m,n,ν) = F(ν/2) + F((ν+m+n)/2) - F((ν+m)/2) - F((ν+n)/2), F(x) = lnΓ(x) - xψ(x)."""
+    return f_combination(0.5 * dim_x, 0.5 * dim_y, 0.5 * nu)
 
 
-def _bent(x: float) -> float:
-    """Return F(x) + x - ½ ln 2π - ½, which stays of the size of ln x."""
-    if x < ASYMPTOTIC:
-        return math.lgamma(x) - x * float(digamma(x)) + x - 0.5 * math.log(2.0 * math.pi) - 0.5
-    return _tail(x, 0) - 0.5 * math.log(x)
-
-
-def _tail(x: float, start: int) -> float:
-    """Sum B_2k/((2k-1) x^(2k-1)) over k > start."""
-    inverse_square = 1.0 / (x * x)
-    total = 0.0
-    for coefficient in reversed(STIRLING[start:]):
-        total = total * inverse_square + coefficient
-    return total * inverse_square**start / x
+FAMILIES = (StudentIdentity, StudentDense, StudentSparse, StudentTwoPair)
