@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ import numpy as np
 import mistdata
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, NumericMismatch, OtherPlan
+from mistdata.pipeline.component import transform_words
 from mistdata.pipeline.fingerprint import fingerprint
-from mistdata.pipeline.generate import Label, generate_shard
+from mistdata.pipeline.generate import generate_shard
+from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store import catalog, layout, ledger
@@ -165,10 +167,7 @@ def _label_columns(
     datasets = plan.datasets(shard.start, shard.stop)
     return {
         "dataset_id": [planned.dataset_id for planned in datasets],
-        "mi": [label.mi.value for label in labels],
-        "mi_error": [label.mi.error for label in labels],
-        "mi_method": [label.mi.method for label in labels],
-        "params": [label.params for label in labels],
+        **{key.name: [getattr(label, key.name) for label in labels] for key in fields(Label)},
         "crc32c": [google_crc32c.value(values[planned.span]) for planned in datasets],
     }
 
@@ -182,10 +181,10 @@ def _planned_table(plan: Plan) -> catalog.Table:
     described: dict[str, list[str]] = {
         "component": [each.name for each in mixture],
         "family": [each.family.name for each in mixture],
-        "transform_x": ["+".join(each.transform_x) for each in mixture],
-        "transform_y": ["+".join(each.transform_y) for each in mixture],
-        "x_kind": [each.family.x_kind for each in mixture],
-        "y_kind": [each.family.y_kind for each in mixture],
+        "transform_x": [transform_words(each.transform_x) for each in mixture],
+        "transform_y": [transform_words(each.transform_y) for each in mixture],
+        "x_kind": [each.kind(each.family.x_kind) for each in mixture],
+        "y_kind": [each.kind(each.family.y_kind) for each in mixture],
     }
     table: dict[str, Any] = {name: columns[name] for name in columns}
     table |= {name: catalog.words(values, component) for name, values in described.items()}

@@ -5,28 +5,17 @@ No input or output, no clock, no globals: the same plan and shard give the same 
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Float32
 
-from mistdata.distributions.base import MI, JointDistribution
+from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.priors import Array
-from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import GenerationError
+from mistdata.pipeline.label import Label, make_label
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.streams import Streams
 from mistdata.store.commit import page_aligned
 from mistdata.store.ledger import Shard
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What is true of one dataset: its MI and the parameters of its member as JSON."""
-
-    mi: MI
-    params: str
 
 
 def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"], list[Label]]:
@@ -48,7 +37,7 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
     with np.errstate(over="ignore"):  # an overflow is reported, with its place, as an infinity
         for planned in datasets:
             try:
-                labels.append(_fill_dataset(planned, streams, values[planned.span]))
+                labels.append(_fill_dataset(plan, planned, streams, values[planned.span]))
             except (ValueError, ArithmeticError) as error:
                 raise GenerationError(f"{_where(plan, shard, planned)}: {error}") from error
     values[datasets[-1].span.stop :] = np.nan
@@ -58,32 +47,32 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
 
 
 def member_of(planned: Planned, streams: Streams) -> JointDistribution:
-    """Rebuild the member that a dataset is a sample of."""
+    """Rebuild the member that a dataset is a sample of, as it is seen through its transforms."""
     rng = streams.of_parameters(planned.split, planned.distribution)
-    component = planned.component
-    return component.family.draw(planned.dim_x, planned.dim_y, rng, **component.parameters)
+    return planned.component.draw(planned.dim_x, planned.dim_y, rng)
 
 
 def sample_of(
     planned: Planned, member: JointDistribution, streams: Streams
 ) -> tuple[Float[Array, "n dim_x"], Float[Array, "n dim_y"]]:
-    """Rebuild a dataset, in float64: a sample of its member, carried through its transforms."""
+    """Rebuild a dataset, in float64: a sample of its member."""
     rng = streams.of_sample(planned.split, planned.distribution, planned.replicate)
-    x, y = member.sample(planned.n, rng)
-    for name in planned.component.transform_x:
-        x = TRANSFORMS[name].forward(x, "x")
-    for name in planned.component.transform_y:
-        y = TRANSFORMS[name].forward(y, "y")
-    return x, y
+    return member.sample(planned.n, rng)
 
 
-def _fill_dataset(planned: Planned, streams: Streams, out: Array) -> Label:
+def label_of(planned: Planned, member: JointDistribution, strict: bool, streams: Streams) -> Label:
+    """Compute what is true of a dataset."""
+    rng = streams.of_label(planned.split, planned.distribution)
+    return make_label(member, planned.n, strict, rng)
+
+
+def _fill_dataset(plan: Plan, planned: Planned, streams: Streams, out: Array) -> Label:
     member = member_of(planned, streams)
     x, y = sample_of(planned, member, streams)
     table = out.reshape(planned.n, planned.dim_x + planned.dim_y)
     table[:, : planned.dim_x] = x
     table[:, planned.dim_x :] = y
-    return Label(member.mutual_information(), json.dumps(member.theta))
+    return label_of(planned, member, plan.recipe.splits[planned.split].strict, streams)
 
 
 def _require_finite(plan: Plan, shard: Shard, datasets: list[Planned], values: Array) -> None:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mistdata.distributions.priors import Array, Choice
-from mistdata.pipeline.recipe import MIB, Component, Recipe, Split
+from mistdata.pipeline.component import Component
+from mistdata.pipeline.recipe import MIB, Recipe, Split
 from mistdata.pipeline.streams import Streams
 from mistdata.store.ledger import Shard, find_shards
 
@@ -140,6 +141,8 @@ def _plan_split(
     rng = Streams(seed).of_plan(index)
     component, n = _grid(split, rng) if split.grid else _mixture(split, rng)
     dim_x, dim_y = _dims(split, component, rng)
+    if split.values is not None:
+        n = _within(split, n, split.values // (dim_x + dim_y), rng)
     count = len(component)
     # Replicates of a distribution lie far apart, so that any stretch of the store is a mixture.
     part = {
@@ -184,6 +187,16 @@ def _dims(split: Split, component: Array, rng: np.random.Generator) -> tuple[Arr
         mask = law_of == position
         dim_x[mask], dim_y[mask] = law.draw(rng, int(mask.sum()))
     return dim_x, dim_y
+
+
+def _within(split: Split, n: Array, most: Array, rng: np.random.Generator) -> Array:
+    """Draw again what exceeds its limit, until nothing does: n follows its law, given that."""
+    n = n.copy()
+    over = np.flatnonzero(n > most)
+    while over.size:
+        n[over] = split.n.draw(rng, over.size, integer=True)
+        over = over[n[over] > most[over]]
+    return n
 
 
 def _pack(sizes: Array, length: int) -> tuple[Array, Array]:

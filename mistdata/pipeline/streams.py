@@ -7,6 +7,7 @@ what the bits are for, the lowest counts along the stream:
     counter words                                  stream
     (., 0, 0, split)                               what the plan of a split draws
     (., 0, distribution + 1, split)                the parameters of a member
+    (., 2⁶⁴ - 1, distribution + 1, split)          the draws that a label is checked on
     (., replicate + 1, distribution + 1, split)    the seed of one sample of it
 
 So no two streams overlap and none depends on another. The many numbers of a sample come from
@@ -26,6 +27,7 @@ import numpy as np
 from mistdata.distributions.priors import Array
 
 _STIRS = 12
+_LABEL = 2**64 - 1
 
 
 class Streams:
@@ -48,6 +50,11 @@ class Streams:
     def of_parameters(self, split: int, distribution: int) -> np.random.Generator:
         """Open the stream that the parameters of a member are drawn from."""
         self._point_at(0, distribution + 1, split)
+        return self._few
+
+    def of_label(self, split: int, distribution: int) -> np.random.Generator:
+        """Open the stream that the draws which a label is checked on come from."""
+        self._point_at(_LABEL, distribution + 1, split)
         return self._few
 
     def of_sample(self, split: int, distribution: int, replicate: int) -> np.random.Generator:

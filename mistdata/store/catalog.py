@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mistdata.distributions.priors import Array
@@ -29,7 +30,10 @@ LABELS = pa.schema(
         ("dataset_id", pa.int64()),
         ("mi", pa.float64()),
         ("mi_error", pa.float64()),
+        ("mi_error_kind", pa.string()),
         ("mi_method", pa.string()),
+        ("mi_check", pa.float64()),
+        ("pmi_std", pa.float64()),
         ("params", pa.string()),
         ("crc32c", pa.uint32()),
     ]
@@ -54,7 +58,11 @@ CATALOG = pa.schema(
         ("n", pa.int32()),
         ("mi", pa.float64()),
         ("mi_error", pa.float64()),
+        ("mi_error_kind", _WORD),
         ("mi_method", _WORD),
+        ("mi_check", pa.float64()),
+        ("pmi_std", pa.float64()),
+        ("oracle_se", pa.float64()),
         ("params", pa.string()),
         ("seed_key", pa.list_(pa.int64(), 3)),
         ("shard", pa.int32()),
@@ -65,7 +73,10 @@ CATALOG = pa.schema(
 )
 
 _LABEL_NAMES = set(LABELS.names) - {"dataset_id"}
-PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | {"flags"}])
+_DERIVED = {"flags", "oracle_se"}
+PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | _DERIVED])
+# Catalogs written before these columns existed are read with nulls in them.
+_LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se"}
 
 
 class DamagedTable(ValueError):
@@ -107,6 +118,8 @@ def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
     columns = {name: planned[name] for name in PLANNED.names}
     columns |= {name: labels[name] for name in LABELS.names}
     columns["flags"] = pa.array(np.zeros(len(labels), np.int32))
+    roots = pc.sqrt(planned["n"].cast(pa.float64()))
+    columns["oracle_se"] = pc.divide(labels["pmi_std"], roots)
     arrays = [_column(columns[field.name], field.type) for field in CATALOG]
     return pa.Table.from_arrays(arrays, schema=CATALOG)
 
@@ -153,17 +166,31 @@ def select(catalog: pa.Table, condition: str) -> Array:
     Raises:
         ValueError: DuckDB refuses the condition.
     """
+    sql = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"
+    try:
+        found = query(sql, catalog=catalog)["dataset_id"]
+    except ValueError as error:
+        raise ValueError(f"where {condition!r}: {error}") from None
+    return np.asarray(found, dtype=np.int64)
+
+
+def query(sql: str, **tables: pa.Table) -> dict[str, Array]:
+    """Ask the named tables a question in SQL; return the columns of the answer.
+
+    Raises:
+        ValueError: DuckDB refuses the question.
+    """
     import duckdb
 
     options: dict[str, Any] = {"enable_external_access": "false", "threads": "1"}
     with duckdb.connect(":memory:", config=options) as connection:
-        connection.register("catalog", catalog)
-        query = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"
+        for name, table in tables.items():
+            connection.register(name, table)
         try:
-            found = connection.execute(query).fetchnumpy()["dataset_id"]
+            answer: dict[str, Array] = connection.execute(sql).fetchnumpy()
         except duckdb.Error as error:
-            raise ValueError(f"where {condition!r}: {_one_line(error)}") from None
-    return np.asarray(found, dtype=np.int64)
+            raise ValueError(_one_line(error)) from None
+    return answer
 
 
 def positions(column: pa.ChunkedArray) -> tuple[list[str], Array]:
@@ -219,13 +246,16 @@ def _encode(table: pa.Table, metadata: Mapping[str, Any]) -> bytes:
 def _read_as(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
+        table.validate(full=True)  # an index may point outside its dictionary
         _require_format(table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedTable(f"{path}: {_one_line(error)}") from None
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in table.column_names and field.name in _LATER:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+        elif field.name not in table.column_names:
             raise DamagedTable(f"{path}: the column {field.name} is missing")
-        if table.schema.field(field.name).type != field.type:
+        elif table.schema.field(field.name).type != field.type:
             raise DamagedTable(f"{path}: the column {field.name} is not of type {field.type}")
     return table
 
