@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,19 @@ import numpy as np
 from mistdata.distributions.priors import Array
 from mistdata.store import catalog, ledger
 from mistdata.store.dataset import MetaDataset, open_store
+from mistdata.store.ledger import PlanRecord
 
+# What tells one distribution from another
+_IDENTITY = "family, transform_x, transform_y, dim_x, dim_y, params"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def inspect(store: Path) -> dict[str, Any]:
+def inspect(store: Path, against: Path | None = None) -> dict[str, Any]:
     """Summarise a store, sealed or being filled.
+
+    Args:
+        store: the folder.
+        against: another store, to count what the two have in common.
 
     Raises:
         NotAStore: there is no store.
@@ -24,6 +32,7 @@ def inspect(store: Path) -> dict[str, Any]:
     record = ledger.read_record(store)
     dataset = open_store(store, allow_partial=True)
     sealed = dataset.manifest is not None
+    unique = _unique(dataset.catalog)
     return {
         "store": str(store),
         "name": record.name,
@@ -37,17 +46,22 @@ def inspect(store: Path) -> dict[str, Any]:
         "shard_mib": record.shard_length * 4 / 2**20,
         "datasets": len(dataset),
         "values_bytes": int(catalog.sizes(dataset.catalog).sum()) * 4,
-        "splits": {split: _split(dataset, split) for split in _words(dataset, "split")},
+        "splits": {split: _split(dataset, split, unique) for split in _words(dataset, "split")},
+        "overlap": _overlap(dataset.catalog),
         "components": _components(dataset),
-    } | ({} if sealed else _progress(store))
+        **({} if sealed else _progress(store)),
+        **({} if against is None else {"against": _compare(record, dataset, against)}),
+    }
 
 
-def _split(dataset: MetaDataset, split: str) -> dict[str, Any]:
+def _split(dataset: MetaDataset, split: str, unique: Mapping[str, int]) -> dict[str, Any]:
     mask = dataset.column("split") == split
     columns = {name: dataset.column(name)[mask] for name in ("n", "dim_x", "dim_y", "mi")}
     return {
         "datasets": int(mask.sum()),
         "distributions": len(np.unique(dataset.column("distribution_id")[mask])),
+        "unique_distributions": unique.get(split, 0),
+        "independent": int((columns["mi"] == 0.0).sum()),
         "shards": len(np.unique(dataset.column("shard")[mask])),
         **{name: _range(columns[name]) for name in ("n", "dim_x", "dim_y")},
         "mi_nats": _mi_quantiles(columns["mi"]),
@@ -68,6 +82,49 @@ def _components(dataset: MetaDataset) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _unique(table: catalog.Table) -> dict[str, int]:
+    """Count the distributions of every split that differ in any parameter."""
+    sql = f"SELECT split, count(DISTINCT ({_IDENTITY})) AS count FROM catalog GROUP BY split"
+    found = catalog.query(sql, catalog=table)
+    return dict(zip(found["split"].tolist(), found["count"].tolist(), strict=True))
+
+
+def _overlap(table: catalog.Table) -> dict[str, int]:
+    """Count what two splits have in common: random streams, and distributions."""
+    streams = "SELECT count(*) - count(DISTINCT seed_key) AS count FROM catalog"
+    members = (
+        f"SELECT count(*) AS count FROM (SELECT 1 FROM catalog GROUP BY {_IDENTITY}"
+        " HAVING count(DISTINCT split) > 1)"
+    )
+    return {
+        "shared_streams": _count(streams, catalog=table),
+        "shared_distributions": _count(members, catalog=table),
+    }
+
+
+def _compare(record: PlanRecord, dataset: MetaDataset, against: Path) -> dict[str, Any]:
+    """Count what two stores have in common; streams are keyed by the recipe's seed."""
+    other_record = ledger.read_record(against)
+    other = open_store(against, allow_partial=True)
+
+    def shared(columns: str) -> int:
+        both = f"SELECT {columns} FROM one INTERSECT SELECT {columns} FROM other"
+        sql = f"SELECT count(*) AS count FROM ({both})"
+        return _count(sql, one=dataset.catalog, other=other.catalog)
+
+    return {
+        "store": str(against),
+        "seeds": [record.seed, other_record.seed],
+        "shared_streams": shared("seed_key") if record.seed == other_record.seed else 0,
+        "shared_distributions": shared(_IDENTITY),
+        "shared_families": sorted(set(dataset.column("family")) & set(other.column("family"))),
+    }
+
+
+def _count(sql: str, **tables: catalog.Table) -> int:
+    return int(catalog.query(sql, **tables)["count"][0])
 
 
 def _progress(store: Path) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""What every command shares: JSON, progress for people, sizes with units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+store_path = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+class Bar:
+    """A progress bar on standard error that only a person sees."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: Any = None
+
+    def start(self, done: int, total: int) -> None:
+        """Show the bar; `done` of `total` were there before."""
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=total, initial=done, unit=f" {self._unit}", disable=None, smoothing=0.05
+        )
+
+    def advance(self, count: int) -> None:
+        """Move the bar forward."""
+        self._bar.update(count)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Bar]:
+    """Show a progress bar, if a person watches, while the block runs."""
+    bar = Bar(unit)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def report(document: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print a result, for people or for machines."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(text)
+
+
+def print_json(document: Any) -> None:
+    """Print JSON."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def bytes_text(count: float) -> str:
+    """Write a size with its unit."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:,.4g} {unit}"
+        count /= 1000
+    return f"{count:,.4g} GB"

@@ -1,0 +1,227 @@
+"""Commands that look: families, transforms, sample, inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mistdata.cli.console import bytes_text, json_option, print_json, report, store_path
+from mistdata.errors import did_you_mean
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--gallery", type=click.Path(path_type=Path, dir_okay=False), help="Draw every family: a PNG."
+)
+@click.option("--markdown", is_flag=True, help="Print the page docs/families.md.")
+@json_option
+def families(name: str | None, gallery: Path | None, markdown: bool, as_json: bool) -> None:
+    """List the families of joint distributions, or describe one.
+
+    Example: mistdata families gaussian-lvm
+    """
+    from mistdata.distributions import describe
+
+    table = _one_of(describe.describe_families(), name, "family")
+    if gallery is not None:
+        from mistdata.pictures import draw_gallery
+
+        draw_gallery(gallery)
+        click.echo(f"{gallery}: {len(table)} families")
+    elif markdown:
+        click.echo(describe.markdown(), nl=False)
+    elif as_json:
+        print_json(table)
+    elif name is None:
+        _list_families(table)
+    else:
+        entry = table[name]
+        click.echo(click.style(name, bold=True) + f"  {entry['summary']}")
+        click.echo(f"    I(X;Y) = {entry['formula']}  [nats], {describe.method_of(name)}")
+        click.echo(f"    dim_x × dim_y: {entry['dims']}; X {entry['x_kind']}, Y {entry['y_kind']}")
+        click.echo(f"    {entry['source']}")
+        _list_parameters(entry)
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def transforms(name: str | None, as_json: bool) -> None:
+    """List the maps of one side that leave the information as it is, or describe one.
+
+    Example: mistdata transforms rotation
+    """
+    from mistdata.distributions.describe import describe_transforms
+
+    table = _one_of(describe_transforms(), name, "map")
+    if as_json:
+        print_json(table)
+        return
+    for key, entry in table.items():
+        least = f", {entry['least_dim']} columns or more" if entry["least_dim"] > 1 else ""
+        click.echo(click.style(f"{key:<14}", bold=True) + f"{entry['summary']}{least}")
+        if name is not None:
+            click.echo(f"    {entry['formula']}")
+            _list_parameters(entry)
+
+
+def _one_of(table: dict[str, Any], name: str | None, what: str) -> dict[str, Any]:
+    if name is None:
+        return table
+    if name not in table:
+        raise click.UsageError(f"no {what} {name!r}{did_you_mean(name, table)}")
+    return {name: table[name]}
+
+
+def _list_families(table: dict[str, Any]) -> None:
+    group = ""
+    for key, entry in table.items():
+        if entry["group"] != group:
+            group = entry["group"]
+            click.echo(click.style(f"\n{group}", bold=True))
+        click.echo(f"  {key:<24}{entry['dims']:<14}{entry['summary']}")
+    click.echo(f"\n{len(table)} families; `mistdata families NAME` shows one")
+
+
+def _list_parameters(entry: dict[str, Any]) -> None:
+    for parameter, about in entry["parameters"].items():
+        each = ", one per coordinate" if about["per_coordinate"] else ""
+        click.echo(
+            f"    {parameter}: {about['meaning']}{each}; domain {about['domain']},"
+            f" published {about['prior']}"
+        )
+        if about["reason"]:
+            click.echo(f"        {about['reason']}")
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option("--component", help="The component of RECIPE to draw.  [default: its first]")
+@click.option("--family", help="Draw a member of this family instead, from its published ranges.")
+@click.option("--dim-x", type=click.IntRange(min=1), help="Dimension of X.  [default: drawn]")
+@click.option("--dim-y", type=click.IntRange(min=1), help="Dimension of Y.  [default: drawn]")
+@click.option("--n", type=click.IntRange(min=2), help="Number of rows.  [default: drawn, or 500]")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--png",
+    default=Path("sample.png"),
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to draw it.",
+)
+@click.option(
+    "--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows here, too."
+)
+@json_option
+def sample(
+    recipe: Path | None,
+    component: str | None,
+    family: str | None,
+    dim_x: int | None,
+    dim_y: int | None,
+    n: int | None,
+    seed: int,
+    png: Path,
+    csv: Path | None,
+    as_json: bool,
+) -> None:
+    """Draw and plot one dataset, of a RECIPE's component or of a family.
+
+    Example: mistdata sample --family copula-clayton --png clayton.png
+    """
+    from dataclasses import asdict
+
+    from mistdata.pictures import draw_sample
+    from mistdata.pipeline.recipe import read_recipe
+    from mistdata.pipeline.single import sample_component, sample_family, write_csv
+
+    if (recipe is None) == (family is None):
+        raise click.UsageError("give either a RECIPE or --family")
+    if family is not None:
+        if component is not None:
+            raise click.UsageError("--component names a line of a RECIPE, not of a family")
+        one = sample_family(family, dim_x, dim_y, n, seed)
+    else:
+        assert recipe is not None
+        one = sample_component(read_recipe(recipe), component, dim_x, dim_y, n, seed)
+    label = one.label
+    title = f"{one.name}  {len(one.x)} rows, {one.member.dim_x} × {one.member.dim_y}"
+    draw_sample(png, one.member, one.x, one.y, f"{title}, I = {label.mi:.3f} nats")
+    if csv is not None:
+        write_csv(csv, one)
+    check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f}"
+    text = (
+        f"{title}\nI(X;Y) = {label.mi:.6g} nats ± {label.mi_error:.1g}"
+        f" ({label.mi_method}, {label.mi_error_kind}); {check}\n{label.params}\n{png}"
+    )
+    report({"name": one.name, "n": len(one.x), **asdict(label), "png": str(png)}, as_json, text)
+
+
+@click.command()
+@click.argument("store", type=store_path)
+@click.option("--against", type=store_path, help="Another store: what do the two have in common?")
+@json_option
+def inspect(store: Path, against: Path | None, as_json: bool) -> None:
+    """Show what a STORE holds: totals, splits, sizes, MI by component.
+
+    Example: mistdata inspect /tmp/quickstart
+    """
+    from mistdata.inspect import inspect as inspect_store
+
+    summary = inspect_store(store, against)
+    if as_json:
+        print_json(summary)
+        return
+    state = "sealed" if summary["sealed"] else "not sealed"
+    click.echo(f"{summary['name']} version {summary['version']}, {state}, in {store}")
+    click.echo(f"plan   {summary['plan']}")
+    if summary["sealed"]:
+        click.echo(f"digest {summary['digest']}")
+    else:
+        done = summary["planned_shards"] - summary["missing_shards"]
+        click.echo(f"filled {done} of {summary['planned_shards']} shards; rerun to resume")
+    click.echo(
+        f"{summary['datasets']:,} datasets, {bytes_text(summary['values_bytes'])} of values"
+    )
+    for name, split in summary["splits"].items():
+        _print_split(name, split)
+    _print_overlap(summary)
+    click.echo("")
+    click.echo(f"{'component':<40}{'datasets':>10}{'median MI':>12}{'max MI':>10}  nats")
+    for row in summary["components"]:
+        click.echo(
+            f"{row['component']:<40}{row['datasets']:>10,}{row['mi_median_nats']:>12.3f}"
+            f"{row['mi_max_nats']:>10.2f}"
+        )
+
+
+def _print_split(name: str, split: dict[str, Any]) -> None:
+    ranges = ", ".join(
+        f"{key} {split[key][0]}..{split[key][1]}" for key in ("n", "dim_x", "dim_y")
+    )
+    mi = split["mi_nats"]
+    click.echo(
+        f"{name}: {split['datasets']:,} datasets of {split['distributions']:,} distributions"
+        f" ({split['unique_distributions']:,} unique) in {split['shards']:,} shards; {ranges};"
+        f" MI median {mi['0.5']:.2f}, 5-95 % {mi['0.05']:.3f}..{mi['0.95']:.2f},"
+        f" max {mi['1']:.2f} nats, exactly 0 in {split['independent']:,}"
+    )
+
+
+def _print_overlap(summary: dict[str, Any]) -> None:
+    overlap = summary["overlap"]
+    if len(summary["splits"]) > 1:
+        click.echo(
+            f"splits share {overlap['shared_streams']} random streams and"
+            f" {overlap['shared_distributions']} distributions"
+        )
+    if "against" in summary:
+        other = summary["against"]
+        click.echo(
+            f"shared with {other['store']}: {other['shared_streams']} random streams (seeds"
+            f" {other['seeds'][0]} and {other['seeds'][1]}), {other['shared_distributions']}"
+            f" distributions, {len(other['shared_families'])} families"
+        )

@@ -1,0 +1,150 @@
+"""Commands that make a store: generate, seal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
+
+if TYPE_CHECKING:
+    from mistdata.pipeline.run import Executor
+
+
+def _shard_numbers(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> list[int] | None:
+    if value is None:
+        return None
+    numbers: list[int] = []
+    for part in value.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise click.BadParameter(f"expected numbers and ranges like 0-99,120, got {value!r}")
+        if max(len(first), len(last)) > 7:
+            raise click.BadParameter(f"no plan has so many shards, got {value!r}")
+        numbers += range(int(first), int(last or first) + 1)
+    if not numbers:
+        raise click.BadParameter(f"expected at least one shard, got {value!r}")
+    return list(dict.fromkeys(numbers))
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("store", type=store_path)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Local worker processes.  [default: cores]"
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
+@click.option(
+    "--scheduler-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Use the scheduler of this file.",
+)
+@click.option("--in-process", is_flag=True, help="Fill in this process, without Dask.")
+@click.option(
+    "--shards",
+    callback=_shard_numbers,
+    metavar="0-99",
+    help="Fill only these shards, in this process, and do not seal (for job arrays; shards are"
+    " numbered over all splits from 0). Then run `mistdata seal STORE`.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
+@json_option
+def generate(
+    recipe: Path,
+    store: Path,
+    workers: int | None,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    in_process: bool,
+    shards: list[int] | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Build the STORE that RECIPE describes; the same command again resumes.
+
+    Example: mistdata generate pipelines/quickstart.toml /tmp/quickstart
+    """
+    from mistdata.pipeline.plan import make_plan
+    from mistdata.pipeline.recipe import read_recipe
+    from mistdata.pipeline.run import generate as generate_store
+
+    executor = _executor(workers, scheduler, scheduler_file, in_process, shards)
+    plan = make_plan(read_recipe(recipe), limit)
+    if shards is not None and max(shards) >= len(plan.shards):
+        raise click.UsageError(
+            f"--shards: the plan has shards 0..{len(plan.shards) - 1}, got {max(shards)}"
+        )
+    with progress("datasets") as bar:
+        manifest = generate_store(
+            plan,
+            store,
+            executor,
+            shards=shards,
+            on_start=bar.start,
+            on_filled=lambda filled: bar.advance(filled.datasets),
+        )
+    if manifest is None:
+        done = {"store": str(store), "sealed": False, "shards": shards}
+        report(done, as_json, f"{store}: {len(shards or [])} shards durable, not sealed")
+    else:
+        _report_sealed(store, manifest, as_json)
+
+
+def _executor(
+    workers: int | None,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    in_process: bool,
+    shards: list[int] | None,
+) -> Executor:
+    from mistdata.pipeline import run
+
+    given = {
+        "--workers": workers,
+        "--scheduler": scheduler,
+        "--scheduler-file": scheduler_file,
+        "--in-process": in_process or None,
+        "--shards": shards if not in_process else None,
+    }
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise click.UsageError(f"choose one of {' and '.join(chosen)}")
+    if in_process or shards is not None:
+        return run.InProcess()
+    if scheduler is not None or scheduler_file is not None:
+        return run.Scheduler(scheduler, scheduler_file)
+    return run.LocalWorkers(workers or len(os.sched_getaffinity(0)))
+
+
+@click.command()
+@click.argument("store", type=store_path)
+@json_option
+def seal(store: Path, as_json: bool) -> None:
+    """Seal a STORE whose shards are all filled.
+
+    Example: mistdata seal /scratch/mist-train
+    """
+    from mistdata.store.seal import seal as seal_store
+
+    _report_sealed(store, seal_store(store), as_json)
+
+
+def _report_sealed(store: Path, manifest: Any, as_json: bool) -> None:
+    datasets, shards = sum(manifest.datasets.values()), sum(manifest.shards.values())
+    size = sum(each["size"] for each in manifest.files.values())
+    done = {
+        "store": str(store),
+        "sealed": True,
+        "plan": manifest.plan,
+        "digest": manifest.digest,
+        "datasets": datasets,
+        "shards": shards,
+        "bytes": size,
+    }
+    text = f"{store}: sealed, {datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
+    report(done, as_json, f"{text}\ndigest {manifest.digest}")
