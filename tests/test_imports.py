@@ -18,7 +18,9 @@ DOWNHILL = {
     "pipeline": {"distributions", "store"},
     "inspect": {"distributions", "store"},
     "verify": {"distributions", "store", "pipeline"},
-    "cli": {"distributions", "store", "pipeline", "inspect", "verify"},
+    "audit": {"distributions", "store", "pipeline"},
+    "pictures": {"distributions"},
+    "cli": {"distributions", "store", "pipeline", "inspect", "verify", "audit", "pictures"},
     "__main__": {"cli"},
     "__init__": {"store"},
 }
@@ -30,9 +32,9 @@ HOMES = {
     "zarr": {"store/layout.py"},
     "pyarrow": {"store/catalog.py"},
     "duckdb": {"store/catalog.py"},
-    "tqdm": {"cli.py"},
+    "tqdm": {"cli/console.py"},
     "threadpoolctl": {"pipeline/fingerprint.py"},
-    "matplotlib": set(),
+    "matplotlib": {"pictures.py"},
     "torch": {"estimator/"},
     "safetensors": {"estimator/"},
 }

@@ -103,7 +103,7 @@ def test_a_family_must_support_the_dimensions():
         .replace("gaussian-sparse", "additive-uniform")
         .replace("parameters = { strength = [0.1, 5.0] }", "")
     )
-    assert "additive-uniform supports, got dim_x = 3, dim_y = 4" in message
+    assert "additive-uniform supports (d × d), got dim_x = 3, dim_y = 4" in message
 
 
 def test_two_lines_of_a_mixture_need_two_names():
