@@ -23,12 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "pipelines" / "mist-train.toml"
 
 
-def plan_slice(datasets: int | None) -> Plan:
-    """Plan the first datasets of mist-train, or all of them."""
+def plan_slice(datasets: int | None, recipe: Path = RECIPE) -> Plan:
+    """Plan the first datasets of every split of a recipe (mist-train), or all of them."""
     from mistdata.pipeline.plan import make_plan
     from mistdata.pipeline.recipe import read_recipe
 
-    return make_plan(read_recipe(RECIPE), datasets)
+    return make_plan(read_recipe(recipe), datasets)
 
 
 @contextmanager
