@@ -1,6 +1,7 @@
 """What is true: joint distributions with known mutual information, and maps that preserve it."""
 
 from mistdata.distributions.base import MI, JointDistribution
+from mistdata.distributions.combine import rebuild
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Choice, LogUniform, Prior, Uniform
@@ -17,4 +18,5 @@ __all__ = [
     "Prior",
     "Transform",
     "Uniform",
+    "rebuild",
 ]

@@ -240,7 +240,7 @@ def fill(
     grown_x = least_x + _share(dim_x - count * least_x, count, rng)
     grown_y = least_y + _share(dim_y - count * least_y, count, rng)
     shapes = [family.shape.nearest(*map(int, each)) for each in zip(grown_x, grown_y, strict=True)]
-    members = [family.draw(*shape, rng, **ranges) for shape in shapes]
+    members = [family.draw(x, y, rng, **ranges) for x, y in shapes]
     member = members[0] if count == 1 else Product(members)
     if (member.dim_x, member.dim_y) == (dim_x, dim_y):
         return member

@@ -1,4 +1,4 @@
-"""Families and maps as data: for `mistdata families`, `mistdata transforms` and docs/families.md."""
+"""Families and maps as data, for `mistdata families`, `transforms` and docs/families.md."""
 
 from __future__ import annotations
 

@@ -260,7 +260,9 @@ def monte_carlo(
     count, total, squares = 0, 0.0, 0.0
     while count < most:
         values = member.pointwise_mutual_information(*member.sample(batch, rng))
-        count, total, squares = count + batch, total + values.sum(), squares + values @ values
+        count += batch
+        total += float(values.sum())
+        squares += float(values @ values)
         value = total / count
         deviation = math.sqrt(max(squares / count - value * value, 0.0))
         error = deviation / math.sqrt(count)

@@ -62,14 +62,14 @@ class Parameter:
         """Return the prior at these dimensions."""
         return self.prior(dim_x, dim_y) if callable(self.prior) else self.prior
 
-    def contains(self, value: Number | str, dim_x: int, dim_y: int) -> bool:
+    def contains(self, value: Any, dim_x: int, dim_y: int) -> bool:
         """Tell whether a value lies in the domain at these dimensions."""
         if self.names or isinstance(value, str):
             return value in self.names
         low, high = self.domain(dim_x, dim_y)
         above = value >= low if self.closed in {"low", "both"} else value > low
         below = value <= high if self.closed in {"high", "both"} else value < high
-        return above and below and not (self.integer and value != int(value))
+        return bool(above and below and not (self.integer and value != int(value)))
 
     def describe_domain(self, dim_x: int, dim_y: int) -> str:
         """Write the domain as an interval, e.g. ``(0, 1)``, ``{1, ..., 5}`` or ``{a, b}``."""
@@ -165,7 +165,7 @@ def _checked(name: str, key: str, parameter: Parameter, dims: tuple[int, int], v
 def _checked_one(
     name: str, key: str, parameter: Parameter, dims: tuple[int, int], value: Any
 ) -> Any:
-    legal = (str,) if parameter.names else (int, float, np.number)
+    legal = (str,) if parameter.names else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, legal):
         noun = "word" if parameter.names else "number"
         raise TypeError(f"{name}: {key} must be a {noun}, got {value!r}")

@@ -80,7 +80,7 @@ class LogUniform:
 class Choice:
     """One of the listed values, numbers or words, each with the same probability."""
 
-    values: tuple[Number, ...] | tuple[str, ...]
+    values: tuple[Number | str, ...]
 
     def __post_init__(self) -> None:
         if not self.values:

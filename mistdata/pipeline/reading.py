@@ -116,8 +116,7 @@ def take_words(table: Table, key: str, names: tuple[str, ...]) -> Prior:
     """Take a choice between words: one word, or { values = [...] }."""
     value = table.take(key)
     words = value.get("values") if isinstance(value, dict) and len(value) == 1 else [value]
-    legal = isinstance(words, list) and words and all(word in names for word in words)
-    if not legal:
+    if not (isinstance(words, list) and words and all(word in names for word in words)):
         found = words[0] if isinstance(words, list) and words else ""
         hint = did_you_mean(found, names) if isinstance(found, str) else ""
         table.fail(key, f"one of {', '.join(names)}, or {{ values = [...] }} of them", hint)

@@ -227,7 +227,7 @@ def _mixture(splits: Table, table: Table, dims: Dims, independent: float) -> tup
     return tuple(components)
 
 
-def _each(line: Table) -> Iterator[Mapping[str, Any]]:
+def _each(line: Table) -> Iterator[dict[str, Any]]:
     """Run through the components that a line stands for: families x transforms.
 
     They share the line's weight evenly.

@@ -43,5 +43,5 @@ FAMILIES: dict[str, type[JointDistribution]] = {
         counts,
         quantised,
     )
-    for family in getattr(module, "FAMILIES", ())
+    for family in module.FAMILIES
 }

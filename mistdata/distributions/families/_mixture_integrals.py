@@ -178,7 +178,8 @@ def _posterior(weights: Array, means: Array, points: Array) -> Array:
     terms = np.log(weights) - 0.5 * (points[:, None] - means) ** 2
     terms -= terms.max(axis=1, keepdims=True)
     np.exp(terms, out=terms)
-    return terms / terms.sum(axis=1, keepdims=True)
+    terms /= terms.sum(axis=1, keepdims=True)
+    return np.asarray(terms)
 
 
 def _settled(found: Integral) -> MI:
