@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.families import FAMILIES
-from mistdata.distributions.parameters import Parameter, Parametrised
+from mistdata.distributions.parameters import Parametrised
 from mistdata.distributions.priors import Choice, Prior
 from mistdata.distributions.transforms import TRANSFORMS
 from mistdata.errors import RecipeError, did_you_mean
@@ -290,42 +288,51 @@ def _component(table: Table, default_dims: Dims, default_independent: float) -> 
     component = Component(
         name, family, transform_x, transform_y, {}, float(weight), dims, blocks, independent
     )
-    latent = [_latent(table, component, *corner) for corner in dims.corners()]
-    parameters = _parameters(table, family, latent)
+    latents = [each for corner in dims.corners() for each in _latents(table, component, *corner)]
+    parameters = _parameters(table, family, latents)
     table.finish()
     return replace(component, parameters=parameters)
 
 
-def _latent(table: Table, component: Component, dim_x: int, dim_y: int) -> tuple[int, int]:
-    """Return the dimensions that the family must have where the stored ones are these."""
-    latent = (
-        _before(table, "transform_x", component.transform_x, dim_x),
-        _before(table, "transform_y", component.transform_y, dim_y),
-    )
+def _latents(
+    table: Table, component: Component, dim_x: int, dim_y: int
+) -> Iterator[tuple[int, int]]:
+    """Run through the dimensions that the family must have where the stored ones are these."""
     family = component.family
     least = family.shape.nearest(1, 1)
-    enough = latent[0] >= least[0] and latent[1] >= least[1]
-    if not (enough if component.blocks is not None else family.supports(*latent)):
-        through = "" if latent == (dim_x, dim_y) else f" ({latent[0]} and {latent[1]} before maps)"
-        raise RecipeError(
-            f"{table.where('family')}: expected dimensions that {family.name} supports"
-            f" ({family.shape}), got dim_x = {dim_x}, dim_y = {dim_y}{through}; `blocks` fills"
-            " any dimensions"
-        )
-    return least if component.blocks is not None else latent
+    for latent in product(
+        _before(table, "transform_x", component.transform_x, dim_x),
+        _before(table, "transform_y", component.transform_y, dim_y),
+    ):
+        enough = latent[0] >= least[0] and latent[1] >= least[1]
+        if not (enough if component.blocks is not None else family.supports(*latent)):
+            before = f" ({latent[0]} and {latent[1]} before maps)"
+            raise RecipeError(
+                f"{table.where('family')}: expected dimensions that {family.name} supports"
+                f" ({family.shape}), got dim_x = {dim_x}, dim_y = {dim_y}"
+                f"{before if latent != (dim_x, dim_y) else ''}; `blocks` fills any dimensions"
+            )
+        yield least if component.blocks is not None else latent
 
 
-def _before(table: Table, key: str, steps: tuple[Step, ...], dim: int) -> int:
-    """Return how many columns come before the maps; embeddings add some."""
-    for step in reversed(steps):
+def _before(table: Table, side: str, steps: tuple[Step, ...], dim: int) -> list[int]:
+    """Return the fewest and the most columns before the maps; random embeddings differ."""
+    key = side if side in table.data else "transform"
+    given = table.data.get(key)
+    entries = given if isinstance(given, list) else [given]
+    ends = {dim}
+    for step, entry in zip(reversed(steps), reversed(entries), strict=True):
         kind = TRANSFORMS[step.name]
-        if dim < kind.least_dim:
+        if min(ends) < kind.least_dim:
             raise RecipeError(
                 f"{table.where(key)}: expected at least {kind.least_dim} columns for {step.name},"
-                f" got {dim}"
+                f" got {min(ends)}"
             )
-        dim = kind.draw(dim, "x", np.random.default_rng(0), **step.parameters).dim_in
-    return dim
+        if step.parameters:
+            inner = Table(entry, table.source, f"{table.path}{key}.")
+            _require_domains(inner, kind, step.parameters, [(end, end) for end in ends])
+        ends = {before for end in ends for before in kind.dims_in(end, step.parameters)}
+    return sorted({min(ends), max(ends)})
 
 
 def _family(table: Table) -> type[JointDistribution]:
@@ -367,42 +374,48 @@ def _step(table: Table, key: str, entry: Any, expected: str) -> Step:
         table.fail(key, expected, hint)
     inner = Table(given, table.source, f"{table.path}{key}.")
     inner.taken.add("name")
-    kind = TRANSFORMS[name]
-    return Step(name, _priors(inner, kind, [(kind.least_dim, kind.least_dim)]))
+    return Step(name, _priors(inner, TRANSFORMS[name]))
 
 
 def _parameters(
-    table: Table, family: type[JointDistribution], corners: list[tuple[int, int]]
+    table: Table, family: type[JointDistribution], dims: Iterable[tuple[int, int]]
 ) -> Mapping[str, Prior]:
     if "parameters" not in table.data:
         return {}
-    return _priors(table.table("parameters"), family, corners)
+    given = table.table("parameters")
+    priors = _priors(given, family)
+    _require_domains(given, family, priors, dims)
+    return priors
 
 
-def _priors(
-    given: Table, owner: type[Parametrised], corners: list[tuple[int, int]]
-) -> Mapping[str, Prior]:
-    """Take ranges for an owner's parameters and hold them against their domains."""
+def _priors(given: Table, owner: type[Parametrised]) -> Mapping[str, Prior]:
+    """Take ranges for an owner's parameters."""
     priors: dict[str, Prior] = {}
     for key in given.data.keys() & owner.parameters.keys():
         parameter = owner.parameters[key]
         if parameter.names:
             priors[key] = take_words(given, key, parameter.names)
-            continue
-        priors[key] = take_prior(given, key, integer=parameter.integer)
-        _require_domain(given, key, parameter, priors[key], corners)
+        else:
+            priors[key] = take_prior(given, key, integer=parameter.integer)
     given.taken.update(owner.parameters)
     given.finish()
     return dict(sorted(priors.items()))
 
 
-def _require_domain(
-    table: Table, key: str, parameter: Parameter, prior: Prior, corners: list[tuple[int, int]]
+def _require_domains(
+    given: Table,
+    owner: type[Parametrised],
+    priors: Mapping[str, Prior],
+    dims: Iterable[tuple[int, int]],
 ) -> None:
-    ends = prior.support(parameter.integer)
-    for dim_x, dim_y in corners:
+    """Hold the ends of ranges against the domains at these dimensions."""
+    for (key, prior), (dim_x, dim_y) in product(priors.items(), dims):
+        parameter = owner.parameters[key]
+        if parameter.names:
+            continue
+        ends = prior.support(parameter.integer)
         if not all(parameter.contains(end, dim_x, dim_y) for end in ends):
             domain = parameter.describe_domain(dim_x, dim_y)
             reason = f"; {parameter.reason}" if parameter.reason else ""
             where = f" (at dim_x = {dim_x}, dim_y = {dim_y})"
-            table.fail(key, f"values in {domain}{where}{reason}")
+            given.fail(key, f"values in {domain}{where}{reason}")

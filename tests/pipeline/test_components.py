@@ -212,3 +212,19 @@ def test_old_recipes_keep_their_plan_and_new_keys_change_it():
 def test_every_transform_can_stand_in_a_recipe():
     for name in TRANSFORMS:
         mixture(f'family = "gaussian-dense"\ntransform = "{name}"\n', HEAD.replace("2, 9", "5, 9"))
+
+
+def test_the_columns_before_an_embedding_are_checked_at_both_ends():
+    line = 'family = "gaussian-2pair"\ntransform = {{ name = "lift", extra = {} }}\n'
+    mixture(line.format("[1, 3]"), HEAD.replace("2, 9", "5, 9"))
+    with pytest.raises(RecipeError, match=r"dim_x = 5, .* \(1 and 1 before maps\)"):
+        mixture(line.format("[1, 4]"), HEAD.replace("2, 9", "5, 9"))
+    with pytest.raises(RecipeError, match=r"transform.extra: expected values in {1, ..., 4}"):
+        mixture(line.format(5), HEAD.replace("2, 9", "5, 9"))
+
+
+def test_a_map_that_depends_on_the_dimensions_is_checked_at_them():
+    line = 'family = "gaussian-dense"\ntransform = ["asinh", { name = "spiral", plane = 4 }]\n'
+    mixture(line, HEAD.replace("2, 9", "5, 9"))
+    with pytest.raises(RecipeError, match=r"transform.plane: expected values in {0, ..., 3}"):
+        mixture(line, HEAD.replace("2, 9", "4, 9"))

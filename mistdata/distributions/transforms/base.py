@@ -25,7 +25,7 @@ from mistdata.distributions.parameters import (
     check_theta,
     draw_theta,
 )
-from mistdata.distributions.priors import Array
+from mistdata.distributions.priors import Array, Prior
 
 Side = Literal["x", "y"]
 # typing.Self says the same, but the run-time shape checker of the tests does not read it
@@ -80,6 +80,11 @@ class Transform(Parametrised, ABC):
         """
         cls._require_columns(dim_out)
         return cls(dim_out, side, **draw_theta(cls, (dim_out, dim_out), rng, ranges))
+
+    @classmethod
+    def dims_in(cls, dim_out: int, ranges: Mapping[str, Prior]) -> tuple[int, int]:
+        """Return the fewest and the most columns that a map drawn from these ranges takes."""
+        return dim_out, dim_out
 
     @property
     def dim_in(self) -> int:

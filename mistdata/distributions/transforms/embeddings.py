@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from mistdata.distributions.parameters import STRUCTURE, Parameter, structure_rng
-from mistdata.distributions.priors import Array, LogUniform, Uniform
+from mistdata.distributions.priors import Array, LogUniform, Prior, Uniform
 from mistdata.distributions.transforms.base import Transform
 from mistdata.distributions.transforms.mixing import haar
 from mistdata.distributions.transforms.networks import Network
@@ -34,6 +35,15 @@ class Embedding(Transform):
     least_dim = 2
     extra: int = 1
     tolerance: ClassVar[float] = 1e-5
+
+    @classmethod
+    def dims_in(cls, dim_out: int, ranges: Mapping[str, Prior]) -> tuple[int, int]:
+        """Return the fewest and the most columns that a map drawn from these ranges takes."""
+        if "extra" not in cls.parameters:
+            return dim_out - cls.extra, dim_out - cls.extra
+        published = cls.parameters["extra"].published_prior(dim_out, dim_out)
+        least, most = ranges.get("extra", published).support(integer=True)
+        return dim_out - int(most), dim_out - int(least)
 
     @property
     def dim_in(self) -> int:
