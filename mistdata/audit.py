@@ -12,6 +12,10 @@ is standard normal for large n, and over a component the rows together give one 
 
 A wrong constant, a sampler that does not follow its density and a map that loses information all
 shift Z; a row with another's label differs from the label computed again.
+
+s is the deviation of the stored rows or the one that the label's method knows, whichever is
+larger: where rare rows carry much of the information, a sample without them looks sharper than it
+is, and one with them must not be held against the known deviation alone.
 """
 
 from __future__ import annotations
@@ -49,8 +53,8 @@ class Audited:
     Attributes:
         dataset_id, component, n, mi: from the catalog.
         recomputed: the label computed again, nats.
-        mean, variance: of the pointwise mutual information over the stored rows; NaN where the
-            family has no density.
+        mean, variance: of the pointwise mutual information over the stored rows, the variance at
+            least the known one; NaN where the family has no density.
         problem: what contradicts the label, or nothing.
     """
 
@@ -233,6 +237,7 @@ def _audit_dataset(
         try:
             values = dataset.read([planned.dataset_id]).values
             mean, variance = _moments(member, values.reshape(planned.n, -1))
+            variance = max(variance, (again.pmi_std or 0.0) ** 2)
         except ValueError as failure:
             problem = problem or f"not a sample of its distribution: {failure}"
     audited = Audited(

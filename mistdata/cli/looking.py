@@ -61,7 +61,7 @@ def transforms(name: str | None, as_json: bool) -> None:
         print_json(table)
         return
     for key, entry in table.items():
-        least = f", {entry['least_dim']} columns or more" if entry["least_dim"] > 1 else ""
+        least = f" From {entry['least_dim']} columns." if entry["least_dim"] > 1 else ""
         click.echo(click.style(f"{key:<14}", bold=True) + f"{entry['summary']}{least}")
         if name is not None:
             click.echo(f"    {entry['formula']}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import Any
 
 import numpy as np
 
 from mistdata.distributions.base import JointDistribution
-from mistdata.distributions.families import FAMILIES
+from mistdata.distributions.families import FAMILIES, GROUPS
 from mistdata.distributions.parameters import Parameter, Parametrised
 from mistdata.distributions.priors import Choice, LogUniform, Prior, Uniform
 from mistdata.distributions.transforms import TRANSFORMS
@@ -27,10 +26,11 @@ METHODS = {
 
 def describe_families() -> dict[str, dict[str, Any]]:
     """Describe every family: summary, dimensions, kinds, MI formula, source, parameters."""
+    groups = {name: title for title, names in GROUPS.items() for name in names}
     return {
         name: {
             "summary": _summary(family),
-            "group": _group(family),
+            "group": groups[name],
             "dims": str(family.shape),
             "x_kind": family.x_kind,
             "y_kind": family.y_kind,
@@ -48,7 +48,6 @@ def describe_transforms() -> dict[str, dict[str, Any]]:
     return {
         name: {
             "summary": _summary(kind),
-            "group": _group(kind),
             "formula": kind.formula,
             "least_dim": kind.least_dim,
             "parameters": _describe_parameters(kind),
@@ -77,13 +76,13 @@ def markdown() -> str:
         "",
         "![One sample of every family](gallery.png)",
     ]
-    for group in dict.fromkeys(each["group"] for each in families.values()):
-        lines += ["", f"## {group}", ""]
+    for title, names in GROUPS.items():
+        lines += ["", f"## {title}", ""]
         lines += [
             "| family | dims | X, Y | I(X;Y) | method | source |",
             "|---|---|---|---|---|---|",
         ]
-        members = {name: each for name, each in families.items() if each["group"] == group}
+        members = {name: families[name] for name in names}
         lines += [_family_row(name, each) for name, each in members.items()]
         lines += [""] + [_parameter_lines(name, each) for name, each in members.items()]
     lines += ["", "## Maps of one side, which leave the information as it is", ""]
@@ -93,7 +92,7 @@ def markdown() -> str:
         for name, each in transforms.items()
     ]
     lines += [""] + [_parameter_lines(name, each) for name, each in transforms.items()]
-    return "\n".join(line for line in lines if line is not None).rstrip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _family_row(name: str, each: dict[str, Any]) -> str:
@@ -118,12 +117,6 @@ def _cell(text: str) -> str:
 
 def _summary(kind: type) -> str:
     return inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-
-
-def _group(kind: type) -> str:
-    """Return the first sentence of the module that a family or a map lives in."""
-    text = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
-    return text.partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
 def _describe_parameters(owner: type[Parametrised]) -> dict[str, Any]:
