@@ -260,6 +260,8 @@ def draw_maps(
     """
     maps: list[Transform] = []
     for name, ranges in reversed(list(steps)):
+        if name == "identity":
+            continue
         kind = TRANSFORMS[name]
         if dim_out < kind.least_dim:
             raise ValueError(f"{name}: needs at least {kind.least_dim} columns, got {dim_out}")

@@ -5,13 +5,15 @@ No input or output, no clock, no globals: the same plan and shard give the same 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float, Float32
 
 from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.priors import Array
 from mistdata.errors import GenerationError
-from mistdata.pipeline.label import Label, make_label
+from mistdata.pipeline.label import CHECKED_EVERY, Label, make_label
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.streams import Streams
 from mistdata.store.commit import page_aligned
@@ -62,8 +64,9 @@ def sample_of(
 
 def label_of(planned: Planned, member: JointDistribution, strict: bool, streams: Streams) -> Label:
     """Compute what is true of a dataset."""
-    rng = streams.of_label(planned.split, planned.distribution)
-    return make_label(member, planned.n, strict, rng)
+    checked = planned.distribution % CHECKED_EVERY == 0
+    stream = partial(streams.of_label, planned.split, planned.distribution)
+    return make_label(member, planned.n, strict, checked, stream)
 
 
 def _fill_dataset(plan: Plan, planned: Planned, streams: Streams, out: Array) -> Label:

@@ -76,7 +76,7 @@ def sample_component(
 
 def _single(name: str, member: JointDistribution, n: int, rng: np.random.Generator) -> Single:
     x, y = member.sample(n, rng)
-    return Single(name, member, x, y, make_label(member, n, True, rng))
+    return Single(name, member, x, y, make_label(member, n, True, True, lambda: rng))
 
 
 def write_csv(path: Path, one: Single) -> None:
