@@ -15,6 +15,7 @@ from functools import cache, partial
 import numpy as np
 import scipy
 from scipy import special
+from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_info
 
 from mistdata.distributions.priors import Array
@@ -57,18 +58,50 @@ def _draws(rng: np.random.Generator) -> list[Array]:
         rng.exponential(1.0, 1024),
         rng.integers(0, 1000, 1024),
         rng.permutation(100),
+        rng.beta(0.6, 2.5, 1024),
+        rng.poisson(3.7, 1024),
+        rng.binomial(40, 0.3, 1024),
+        rng.dirichlet(np.full(9, 0.4), 32),
+        rng.multinomial(60, np.full(9, 1 / 9), 32),
+        rng.vonmises(0.3, 1.7, 1024),
+        rng.standard_cauchy(1024),
+        rng.choice(7, 1024, p=np.arange(1, 8) / 28),
     ]
 
 
 def _functions(grid: Array) -> list[Array]:
     positive = np.abs(grid) + 1e-9
     bounded = np.clip(grid, -30, 30)
-    square = np.cos(np.outer(np.arange(33.0), np.arange(33.0)))
     return [
-        np.sin(grid), np.cos(grid), np.tan(grid), np.arcsinh(grid), np.tanh(grid),
-        np.exp(bounded), np.log(positive), np.log1p(positive), np.sqrt(positive),
-        np.power(positive, 0.37), special.ndtr(bounded), special.gammaln(positive),
-        special.digamma(positive), grid.reshape(-1, 2).mean(axis=1),
-        square @ square.T, np.linalg.cholesky(square @ square.T + 40 * np.eye(33)),
-        np.linalg.svd(square, compute_uv=False),
+        np.sin(grid), np.cos(grid), np.tan(grid), np.arcsinh(grid), np.tanh(grid), np.cbrt(grid),
+        np.arctan2(grid, positive[::-1]), np.hypot(grid, 1.3), np.exp(bounded), np.expm1(bounded),
+        np.sinh(bounded), np.cosh(bounded), np.log(positive), np.log1p(positive),
+        np.logaddexp(bounded, 0.4), np.sqrt(positive), np.power(positive, 0.37),
+        grid.reshape(-1, 2).mean(axis=1), *_special(positive, bounded), *_algebra(),
+    ]  # fmt: skip
+
+
+def _special(positive: Array, bounded: Array) -> list[Array]:
+    share = np.linspace(1e-9, 1.0 - 1e-9, 4001)
+    return [
+        special.ndtr(bounded), special.log_ndtr(bounded), special.ndtri(share),
+        special.expit(bounded), special.logit(share), special.gammaln(positive),
+        special.digamma(positive), special.betaln(positive, 0.7), special.zeta(1 + positive, 2.0),
+        special.gammainccinv(0.7, share), special.stdtr(3.3, bounded), special.stdtrit(3.3, share),
+        special.k0e(positive), special.k1e(positive), special.kve(1.5, positive),
+        special.ive(2.5, positive), special.exp1(positive), special.spence(positive),
+        special.wrightomega(bounded), special.xlogy(positive, positive), special.entr(share),
+        special.logsumexp(bounded.reshape(-1, 2), axis=1),
+    ]  # fmt: skip
+
+
+def _algebra() -> list[Array]:
+    square = np.cos(np.outer(np.arange(33.0), np.arange(33.0)))
+    definite = square @ square.T + 40 * np.eye(33)
+    return [
+        definite, np.linalg.cholesky(definite), np.linalg.qr(square)[0],
+        np.linalg.solve(definite, square), np.linalg.inv(definite),
+        np.array([np.linalg.det(definite / 40)]), np.linalg.svd(square, compute_uv=False),
+        solve_triangular(definite, square, lower=True),
+        np.einsum("ij,kj->ik", square, definite),
     ]  # fmt: skip
