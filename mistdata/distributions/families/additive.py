@@ -104,7 +104,7 @@ class AdditiveGaussian(Coordinatewise):
     two edges do not see each other and h(Y_1) = 2σ ∫ -Φ ln Φ exactly, else a quadrature to 1e-11.
 
     Parameters:
-        sigma: σ > 0, standard deviation of the noise; unit of X.
+        sigma: σ in (0, 10⁴], standard deviation of the noise; unit of X.
 
     References:
         Elements of Information Theory (Cover, Thomas, 2006), chapter 9, for the channel;
@@ -123,7 +123,8 @@ class AdditiveGaussian(Coordinatewise):
         "sigma": Parameter(
             "σ, standard deviation of the noise",
             low=0.0,
-            high=math.inf,
+            high=1e4,
+            closed="high",
             prior=lambda dim, _: LogUniform(
                 0.29 / gaussian_ratio(most_information(dim)),
                 0.29 / gaussian_ratio(least_information(dim)),
