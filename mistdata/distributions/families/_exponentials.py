@@ -62,7 +62,8 @@ class ExponentialOrdered(JointDistribution):
         z = max(1.0, ratio) / abs(1.0 - ratio) if ratio != 1.0 else math.inf
         value = np.euler_gamma + digamma_less_log(z) - math.log(min(1.0, ratio))
         found = MI.closed_form(max(value, 0.0), special=True)
-        return replace(found, pmi_std=ORDERED(math.log(self.mean)).pmi_std)
+        # for θ → 0 ln p(y-x) and ln p(y) are independent: the deviation stays √2, to 1e-6 here
+        return replace(found, pmi_std=ORDERED(math.log(max(self.mean, 1e-7))).pmi_std)
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         """Compare the densities of y - x, exponential, and of y, a sum of two exponentials."""

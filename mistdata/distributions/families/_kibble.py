@@ -45,16 +45,25 @@ def kibble_information(k: float, r: float) -> MI:
     low = -(NEGLIGIBLE + abs(math.lgamma(k))) / k - 2.0
     high = 2.0 * math.log(0.5 * (1.0 + root) * (45.0 + 8.0 * math.sqrt(k) + 2.0 * k))
     log_p = np.arange(math.floor(0.5 * low / step), math.ceil(0.5 * high / step)) * (2.0 * step)
-    v = 2.0 * np.exp(0.5 * log_p) / (1.0 - r)
+    log_half = 0.5 * log_p - math.log1p(-r)
+    v = 2.0 * np.exp(log_half)
     bend = log_bessel(k, root * v)
-    ratio = k1e(v) / k0e(v)
+    k0, spread = _scaled_bessel(log_half)
     constant = math.log(4.0 * step) - k * math.log1p(-r) - 2.0 * math.lgamma(k)
-    weight = np.exp(constant + k * log_p + bend - (1.0 - root) * v) * k0e(v)
-    mean = root * (1.0 - root) * v + bend - r * v * (ratio - 1.0) - k * math.log1p(-r)
+    weight = np.exp(constant + k * log_p + bend - (1.0 - root) * v) * k0
+    mean = root * (1.0 - root) * v + bend - r * (spread - v) - k * math.log1p(-r)
     value, coarse = float(weight @ mean), 2.0 * float(weight[::2] @ mean[::2])
     error = abs(value - coarse) + 16.0 * abs(float(weight.sum()) - 1.0)
     if error > 1e-9 * (1.0 + value):
         raise NotConverged(f"gamma-kibble: the integral is off by {error:.2g}")
-    within = (r * v) ** 2 * np.maximum(1.0 + ratio / v - ratio * ratio, 0.0)
+    within = r * r * np.maximum(v * v + spread - spread * spread, 0.0)
     variance = float(weight @ ((mean - value) ** 2 + within))
     return MI(max(value, 0.0), error, "quadrature", "quad_halving", math.sqrt(variance))
+
+
+def _scaled_bessel(log_half: Array) -> tuple[Array, Array]:
+    """Return e^v K_0(v) and v K_1(v)/K_0(v) from ln(v/2), also where v underflows."""
+    near = log_half < -40.0
+    v = 2.0 * np.exp(np.maximum(log_half, -40.0))
+    k0 = np.where(near, -log_half - np.euler_gamma, k0e(v))
+    return k0, np.where(near, 1.0 / np.abs(k0), v * k1e(v) / k0)
