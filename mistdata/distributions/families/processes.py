@@ -103,6 +103,12 @@ class GaussianAR1(Correlated):
         return squares
 
 
+def _lag_prior(d: int) -> LogUniform:
+    """Draw lags that leave at most 3 nats a component and 10 in all."""
+    least = max(0.002, -0.5 * math.log(-math.expm1(-20.0 / d)))
+    return LogUniform(least, max(2.0, 2.0 * least))
+
+
 class GaussianOU(Coupled):
     """Two times of a stationary Ornstein-Uhlenbeck process with independent components.
 
@@ -132,8 +138,7 @@ class GaussianOU(Coupled):
             "κτ, lag in units of the relaxation time",
             low=0.0,
             high=math.inf,
-            # at most 3 nats a component and 10 in all
-            prior=lambda dim_x, dim_y: LogUniform(max(0.002, 0.5 * math.exp(-20.0 / dim_x)), 2.0),
+            prior=lambda dim_x, dim_y: _lag_prior(dim_x),
             reason="at 0 Y is X and I(X;Y) is infinite",
         )
     }
