@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from mistdata.distributions.base import MI, Shape
 from mistdata.distributions.families import _archimedean_pairs as pairs
 from mistdata.distributions.families._copula_base import MARGINAL_PARAMETERS, BivariateCopula
-from mistdata.distributions.families.special import f_combination
+from mistdata.distributions.families.special import f_combination, f_deviation
 from mistdata.distributions.integrate import Margin
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, LogUniform, Uniform
@@ -91,8 +91,8 @@ class CopulaClayton(BivariateCopula):
     def _mutual_information(self) -> MI:
         if self.dim_x == self.dim_y == 1 or self.strength == 0.0:
             return self._pair().information()
-        value = f_combination(float(self.dim_x), float(self.dim_y), 1.0 / self.strength)
-        return MI.closed_form(value, special=True)
+        shapes = float(self.dim_x), float(self.dim_y), 1.0 / self.strength
+        return MI.closed_form(f_combination(*shapes), f_deviation(*shapes), special=True)
 
 
 class CopulaFrank(BivariateCopula):

@@ -15,7 +15,7 @@ from scipy.special import k0e, k1e
 
 from mistdata.distributions import integrate
 from mistdata.distributions.base import MI, JointDistribution
-from mistdata.distributions.families.special import g_combination
+from mistdata.distributions.families.special import g_combination, g_deviation
 from mistdata.distributions.families.structures import Equicorrelated
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
@@ -162,8 +162,8 @@ class PearsonII(JointDistribution):
         return z[:, : self.dim_x], z[:, self.dim_x :]
 
     def _mutual_information(self) -> MI:
-        value = g_combination(0.5 * self.dim_x, 0.5 * self.dim_y, self.kappa + 1.0)
-        return MI.closed_form(value, special=True)
+        shapes = 0.5 * self.dim_x, 0.5 * self.dim_y, self.kappa + 1.0
+        return MI.closed_form(g_combination(*shapes), g_deviation(*shapes), special=True)
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         a, b, kappa = 0.5 * self.dim_x, 0.5 * self.dim_y, self.kappa

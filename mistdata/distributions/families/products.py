@@ -10,7 +10,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import betaln, digamma, kve, zeta
+from scipy.special import betaln, digamma, kve
 
 from mistdata.distributions import integrate
 from mistdata.distributions.base import MI
@@ -22,6 +22,7 @@ from mistdata.distributions.families._coordinatewise import (
     least_information,
     most_information,
 )
+from mistdata.distributions.families.special import trigamma
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, LogUniform
 
@@ -99,7 +100,7 @@ class ProductUniform(Coordinatewise):
         if gap < 1e-4:
             return math.sqrt(math.pi**2 / 6.0 - 1.0)
         alpha = self._lesser / gap
-        first, top, second = (_trigamma(each) for each in (alpha, alpha + 2.0, 2.0))
+        first, top, second = (trigamma(each) for each in (alpha, alpha + 2.0, 2.0))
         # variances and covariance of s = -α ln W and of ln(1-W); ln p(s) = -s + ln(1-W) + const
         s_s = alpha * alpha * (first - top)
         s_l, l_l = alpha * top, second - top
@@ -109,7 +110,7 @@ class ProductUniform(Coordinatewise):
         # E[f sW/(1-W)] = α E[f s] over W ~ Beta(α+1, 1)
         at = alpha + 1.0
         logs = float(digamma(at + 1.0)) + np.euler_gamma
-        product = logs / at - _trigamma(at + 1.0)  # E[ln W ln(1-W)]
+        product = logs / at - trigamma(at + 1.0)  # E[ln W ln(1-W)]
         cut = alpha * (-2.0 * alpha**2 / at**2 - alpha * product)
         mean_q = alpha - alpha * alpha / at
         q_p = alpha * (mean_l - mean_s) - cut - mean_q * (mean_l - mean_s)
@@ -127,10 +128,6 @@ class ProductUniform(Coordinatewise):
         hypo = -np.expm1(-s * (gap / self._lesser)) / gap if gap > 0.0 else s
         pointwise = s - np.log(hypo) - t / self._b - math.log(self._b)
         return np.where(y > x * (1.0 + SINGLE), -np.inf, pointwise)
-
-
-def _trigamma(z: float) -> float:
-    return float(zeta(2.0, z))
 
 
 def _digamma_minus_log(inverse: float) -> float:

@@ -21,6 +21,7 @@ STIRLING = (1 / 6, -1 / 90, 1 / 210, -1 / 210, 5 / 594, -691 / 30030)
 # B_2k/2k: ψ(x) = ln x - 1/(2x) - Σ_k B_2k/(2k x^2k)
 DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 ASYMPTOTIC = 16.0  # from here on the six terms above leave an error below 1e-16
+CANCELLING = 2e4  # above, a variance of ab/c² drowns in terms of size c
 _K = np.arange(1.0, 96.0)
 
 
@@ -100,8 +101,11 @@ def _deviation(a: float, b: float, c: float, weights: tuple[float, float, float,
     """Return the deviation of a weighted sum of ln C, ln(C+S), ln(C+T), ln(C+S+T).
 
     ln of a part and ln of its whole have the covariance ψ'(shape of the whole), because their
-    ratio is independent of the whole; C+S and C+T overlap instead.
+    ratio is independent of the whole; C+S and C+T overlap instead. For large c the terms cancel,
+    and (S-a)(T-b)/c is all that is left.
     """
+    if c > CANCELLING and c > 100.0 * (a + b):
+        return math.sqrt(a * b) / c
     least, side_a, side_b, whole = map(trigamma, (c, c + a, c + b, c + a + b))
     w, w_a, w_b, w_ab = weights
     terms = (

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from mistdata.distributions.base import MI
-from mistdata.distributions.families.special import f_combination
+from mistdata.distributions.families.special import f_combination, f_deviation
 from mistdata.distributions.families.structures import (
     Correlated,
     Equicorrelated,
@@ -84,6 +84,10 @@ class StudentIdentity(Student, Identity):
     formula = "c(m,n,ν) = F(ν/2) + F((ν+m+n)/2) - F((ν+m)/2) - F((ν+n)/2), F(x) = lnΓ(x) - xψ(x)"
     source = SOURCE
     parameters: ClassVar = {"nu": DEGREES_OF_FREEDOM}
+
+    def _mutual_information(self) -> MI:
+        shapes = 0.5 * self.dim_x, 0.5 * self.dim_y, 0.5 * self.nu
+        return MI.closed_form(f_combination(*shapes), f_deviation(*shapes), special=True)
 
 
 class StudentDense(Student, Equicorrelated):
