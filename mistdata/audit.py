@@ -161,7 +161,8 @@ def summarise(store: Path, found: Iterable[Audited]) -> Audit:
     large = [row for row in with_density if row.n >= ROWS_FOR_Z]
     if large:
         z = np.array([row.z for row in large])
-        result.z_mean, result.z_std = float(z.mean()), float(z.std())
+        with np.errstate(invalid="ignore"):  # an infinite z has no deviation
+            result.z_mean, result.z_std = float(z.mean()), float(z.std())
         result.z_above_3 = float((np.abs(z) > 3.0).mean())
     result.worst = sorted(large, key=lambda row: -abs(row.z))[:WORST]
     result.problems = [

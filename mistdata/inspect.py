@@ -15,6 +15,7 @@ from mistdata.store.ledger import PlanRecord
 
 # What tells one distribution from another
 _IDENTITY = "family, transform_x, transform_y, dim_x, dim_y, params"
+_UNIQUE = f"SELECT count(DISTINCT ({_IDENTITY})) AS count FROM catalog"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -47,8 +48,10 @@ def inspect(store: Path, against: Path | None = None) -> dict[str, Any]:
         "datasets": len(dataset),
         "values_bytes": int(catalog.sizes(dataset.catalog).sum()) * 4,
         "splits": {split: _split(dataset, split, unique) for split in _words(dataset, "split")},
+        "unique_distributions": _count(_UNIQUE, catalog=dataset.catalog),
         "overlap": _overlap(dataset.catalog),
-        "components": _components(dataset),
+        "families": _grouped(dataset.catalog, "family"),
+        "components": _grouped(dataset.catalog, "component"),
         **({} if sealed else _progress(store)),
         **({} if against is None else {"against": _compare(record, dataset, against)}),
     }
@@ -68,20 +71,17 @@ def _split(dataset: MetaDataset, split: str, unique: Mapping[str, int]) -> dict[
     }
 
 
-def _components(dataset: MetaDataset) -> list[dict[str, Any]]:
-    names, mi = dataset.column("component"), dataset.column("mi")
-    rows = []
-    for name in sorted(set(names)):
-        values = mi[names == name]
-        rows.append(
-            {
-                "component": name,
-                "datasets": len(values),
-                "mi_median_nats": float(np.median(values)),
-                "mi_max_nats": float(values.max()),
-            }
-        )
-    return rows
+def _grouped(table: catalog.Table, column: str) -> list[dict[str, Any]]:
+    """Count the datasets, and give the range of their information, for every word of a column."""
+    sql = (
+        f"SELECT {column}::VARCHAR AS {column}, count(*) AS datasets,"
+        " count(*) / sum(count(*)) OVER () AS share, min(mi) AS mi_min_nats,"
+        " median(mi) AS mi_median_nats, max(mi) AS mi_max_nats"
+        " FROM catalog GROUP BY 1 ORDER BY 1"
+    )
+    found = catalog.query(sql, catalog=table)
+    rows = zip(*(values.tolist() for values in found.values()), strict=True)
+    return [dict(zip(found, row, strict=True)) for row in rows]
 
 
 def _unique(table: catalog.Table) -> dict[str, int]:

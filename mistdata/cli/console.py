@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,8 +59,19 @@ def report(document: dict[str, Any], as_json: bool, text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print JSON."""
-    click.echo(json.dumps(document, indent=2))
+    """Print JSON; it has no NaN and no infinity, so these become null."""
+    click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
+
+
+def _finite(document: Any) -> Any:
+    match document:
+        case dict():
+            return {key: _finite(value) for key, value in document.items()}
+        case list() | tuple():
+            return [_finite(value) for value in document]
+        case float() if not math.isfinite(document):
+            return None
+    return document
 
 
 def bytes_text(count: float) -> str:

@@ -10,6 +10,8 @@ import click
 from mistdata.cli.console import bytes_text, json_option, print_json, report, store_path
 from mistdata.errors import did_you_mean
 
+_LISTED = 40  # components that are listed one by one
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -25,6 +27,11 @@ def families(name: str | None, gallery: Path | None, markdown: bool, as_json: bo
     """
     from mistdata.distributions import describe
 
+    chosen = [gallery is not None, markdown, as_json]
+    if sum(chosen) > 1:
+        raise click.UsageError("choose one of --gallery, --markdown and --json")
+    if name is not None and (gallery is not None or markdown):
+        raise click.UsageError("--gallery and --markdown show every family; leave out NAME")
     table = _one_of(describe.describe_families(), name, "family")
     if gallery is not None:
         from mistdata.pictures import draw_gallery
@@ -101,8 +108,12 @@ def _list_parameters(entry: dict[str, Any]) -> None:
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
 @click.option("--component", help="The component of RECIPE to draw.  [default: its first]")
 @click.option("--family", help="Draw a member of this family instead, from its published ranges.")
-@click.option("--dim-x", type=click.IntRange(min=1), help="Dimension of X.  [default: drawn]")
-@click.option("--dim-y", type=click.IntRange(min=1), help="Dimension of Y.  [default: drawn]")
+@click.option(
+    "--dim-x", type=click.IntRange(min=1), help="Dimension of X.  [default: drawn, or least]"
+)
+@click.option(
+    "--dim-y", type=click.IntRange(min=1), help="Dimension of Y.  [default: drawn, or least]"
+)
 @click.option("--n", type=click.IntRange(min=2), help="Number of rows.  [default: drawn, or 500]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
@@ -184,18 +195,14 @@ def inspect(store: Path, against: Path | None, as_json: bool) -> None:
         done = summary["planned_shards"] - summary["missing_shards"]
         click.echo(f"filled {done} of {summary['planned_shards']} shards; rerun to resume")
     click.echo(
-        f"{summary['datasets']:,} datasets, {bytes_text(summary['values_bytes'])} of values"
+        f"{summary['datasets']:,} datasets of {summary['unique_distributions']:,} unique"
+        f" distributions, {bytes_text(summary['values_bytes'])} of values"
     )
     for name, split in summary["splits"].items():
         _print_split(name, split)
     _print_overlap(summary)
     click.echo("")
-    click.echo(f"{'component':<40}{'datasets':>10}{'median MI':>12}{'max MI':>10}  nats")
-    for row in summary["components"]:
-        click.echo(
-            f"{row['component']:<40}{row['datasets']:>10,}{row['mi_median_nats']:>12.3f}"
-            f"{row['mi_max_nats']:>10.2f}"
-        )
+    _print_contents(summary)
 
 
 def _print_split(name: str, split: dict[str, Any]) -> None:
@@ -214,14 +221,32 @@ def _print_split(name: str, split: dict[str, Any]) -> None:
 def _print_overlap(summary: dict[str, Any]) -> None:
     overlap = summary["overlap"]
     if len(summary["splits"]) > 1:
-        click.echo(
-            f"splits share {overlap['shared_streams']} random streams and"
-            f" {overlap['shared_distributions']} distributions"
-        )
+        click.echo(f"the splits share {_shared(overlap)}")
     if "against" in summary:
         other = summary["against"]
         click.echo(
-            f"shared with {other['store']}: {other['shared_streams']} random streams (seeds"
-            f" {other['seeds'][0]} and {other['seeds'][1]}), {other['shared_distributions']}"
-            f" distributions, {len(other['shared_families'])} families"
+            f"with {other['store']} it shares {_shared(other)} (seeds {other['seeds'][0]} and"
+            f" {other['seeds'][1]}), {len(other['shared_families'])} families"
         )
+
+
+def _shared(found: dict[str, Any]) -> str:
+    counts = (found["shared_distributions"], found["shared_streams"])
+    distributions, streams = (f"{count:,}" if count else "no" for count in counts)
+    return f"{distributions} distributions and {streams} random streams"
+
+
+def _print_contents(summary: dict[str, Any]) -> None:
+    """List the components, or the families where that would be too long a list."""
+    many = len(summary["components"]) > _LISTED
+    key = "family" if many else "component"
+    click.echo(
+        f"{key:<40}{'datasets':>10}{'share':>8}{'MI least':>10}{'median':>9}{'most':>9}  nats"
+    )
+    for row in summary["families" if many else "components"]:
+        click.echo(
+            f"{row[key]:<40}{row['datasets']:>10,}{row['share']:>8.2%}"
+            f"{row['mi_min_nats']:>10.3f}{row['mi_median_nats']:>9.3f}{row['mi_max_nats']:>9.2f}"
+        )
+    if many:
+        click.echo(f"{len(summary['components'])} components in all (--json lists them)")

@@ -31,13 +31,15 @@ def sample_family(
 ) -> Single:
     """Draw a member of a family from its published ranges, and a sample of it.
 
+    A dimension not given is that of the other side, or the least.
+
     Raises:
         MistdataError: there is no such family, or none of these dimensions.
     """
     if name not in FAMILIES:
         raise MistdataError(f"no family {name!r}{did_you_mean(name, FAMILIES)}")
     family = FAMILIES[name]
-    near_x, near_y = family.shape.nearest(dim_x or 1, dim_y or 1)
+    near_x, near_y = family.shape.nearest(dim_x or dim_y or 1, dim_y or dim_x or 1)
     dim_x, dim_y = dim_x or near_x, dim_y or near_y
     if not family.supports(dim_x, dim_y):
         raise MistdataError(
@@ -75,8 +77,12 @@ def sample_component(
 
 
 def _single(name: str, member: JointDistribution, n: int, rng: np.random.Generator) -> Single:
-    x, y = member.sample(n, rng)
-    return Single(name, member, x, y, make_label(member, n, True, True, lambda: rng))
+    try:
+        x, y = member.sample(n, rng)
+        label = make_label(member, n, True, True, lambda: rng)
+    except (ArithmeticError, ValueError) as error:
+        raise MistdataError(f"{name}: {error}") from None
+    return Single(name, member, x, y, label)
 
 
 def write_csv(path: Path, one: Single) -> None:

@@ -213,7 +213,7 @@ def test_unit_rows_keep_their_direction():
     np.testing.assert_allclose(unit(rows), [[0.6, 0.8], [-1.0, 0.0], [0.0, 1.0]], rtol=1e-15)
 
 
-@pytest.mark.parametrize("deviation", [f_deviation, g_deviation])
+@pytest.mark.parametrize("deviation", [special.f_deviation, special.g_deviation])
 @pytest.mark.parametrize(("a", "b"), [(1.0, 3.0), (10.0, 20.0), (64.0, 64.0)])
 def test_deviations_stay_smooth_where_their_terms_cancel(deviation, a, b):
     below, above, far = (deviation(a, b, c) * c / math.sqrt(a * b) for c in (1.99e4, 2.01e4, 1e9))
