@@ -28,7 +28,13 @@ from benchmarks._measure import (
     verdict,
 )
 from mistdata.distributions.combine import family_of
-from mistdata.pipeline.generate import generate_shard, label_of, member_of, sample_of
+from mistdata.pipeline.generate import (
+    generate_shard,
+    label_of,
+    latent_of,
+    member_of,
+    sample_of,
+)
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.streams import Streams
 from mistdata.store.commit import page_aligned
@@ -62,8 +68,9 @@ def cost_by_family(plan: Plan) -> dict[str, tuple[int, float, float]]:
         for planned in plan.datasets(shard.start, shard.stop):
             member = member_of(planned, streams)
             strict = plan.recipe.splits[planned.split].strict
+            rows = latent_of(planned, member, streams)
             sampling = seconds(partial(sample_of, planned, member, streams))
-            labelling = seconds(partial(label_of, planned, member, strict, streams))
+            labelling = seconds(partial(label_of, planned, member, strict, streams, rows))
             took[family_of(member)].append((sampling, labelling))
     return {
         name: (len(rows), 1e6 * mean(r[0] for r in rows), 1e6 * mean(r[1] for r in rows))

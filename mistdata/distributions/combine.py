@@ -194,7 +194,10 @@ class Transformed(Construction):
         self.x_kind, self.y_kind = member.x_kind, member.y_kind  # type: ignore[misc]
 
     def _sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        x, y = self.parts[0].sample(n, rng)
+        return self.see(*self.parts[0].sample(n, rng))
+
+    def see(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Map rows of the member."""
         for each in self.maps_x:
             x = each.forward(x)
         for each in self.maps_y:
@@ -276,6 +279,16 @@ def transformed(
     """See a member through maps; where all are the identity, return the member itself."""
     maps_x, maps_y = ([m for m in maps if m.name != "identity"] for maps in (maps_x, maps_y))
     return Transformed(member, maps_x, maps_y) if maps_x or maps_y else member
+
+
+def latent(member: JointDistribution) -> JointDistribution:
+    """Return the member behind the maps, if there are any."""
+    return member.parts[0] if isinstance(member, Transformed) else member
+
+
+def see(member: JointDistribution, x: Array, y: Array) -> tuple[Array, Array]:
+    """Turn rows of `latent(member)` into rows of the member."""
+    return member.see(x, y) if isinstance(member, Transformed) else (x, y)
 
 
 def describe(member: JointDistribution) -> dict[str, Any]:

@@ -5,15 +5,14 @@ No input or output, no clock, no globals: the same plan and shard give the same 
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from jaxtyping import Float, Float32
 
-from mistdata.distributions.base import JointDistribution
+from mistdata.distributions.base import JointDistribution, Precision
+from mistdata.distributions.combine import latent, see
 from mistdata.distributions.priors import Array
 from mistdata.errors import GenerationError
-from mistdata.pipeline.label import CHECKED_EVERY, Label, make_label
+from mistdata.pipeline.label import CHECKED_EVERY, Label, Rows, make_label
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.streams import Streams
 from mistdata.store.commit import page_aligned
@@ -58,24 +57,42 @@ def sample_of(
     planned: Planned, member: JointDistribution, streams: Streams
 ) -> tuple[Float[Array, "n dim_x"], Float[Array, "n dim_y"]]:
     """Rebuild a dataset, in float64: a sample of its member."""
+    return see(member, *latent_of(planned, member, streams))
+
+
+def latent_of(planned: Planned, member: JointDistribution, streams: Streams) -> Rows:
+    """Rebuild the rows of a dataset as they are before any maps."""
     rng = streams.of_sample(planned.split, planned.distribution, planned.replicate)
-    return member.sample(planned.n, rng)
+    return latent(member).sample(planned.n, rng)
 
 
-def label_of(planned: Planned, member: JointDistribution, strict: bool, streams: Streams) -> Label:
-    """Compute what is true of a dataset."""
-    checked = planned.distribution % CHECKED_EVERY == 0
-    stream = partial(streams.of_label, planned.split, planned.distribution)
-    return make_label(member, planned.n, strict, checked, stream)
+def label_of(
+    planned: Planned, member: JointDistribution, strict: bool, streams: Streams, rows: Rows
+) -> Label:
+    """Compute what is true of a dataset; `rows` are its own, before any maps.
+
+    The second opinion is drawn afresh for test splits and for samples smaller than it; else the
+    first rows of the sample serve.
+    """
+
+    def draws(count: int) -> Rows:
+        if not strict and planned.n >= count:
+            return rows[0][:count], rows[1][:count]
+        rng = streams.of_label(planned.split, planned.distribution)
+        return latent(member).sample(count, rng)
+
+    checked = strict or planned.distribution % CHECKED_EVERY == 0
+    return make_label(member, Precision(planned.n, strict), draws, checked=checked)
 
 
 def _fill_dataset(plan: Plan, planned: Planned, streams: Streams, out: Array) -> Label:
     member = member_of(planned, streams)
-    x, y = sample_of(planned, member, streams)
+    rows = latent_of(planned, member, streams)
+    x, y = see(member, *rows)
     table = out.reshape(planned.n, planned.dim_x + planned.dim_y)
     table[:, : planned.dim_x] = x
     table[:, planned.dim_x :] = y
-    return label_of(planned, member, plan.recipe.splits[planned.split].strict, streams)
+    return label_of(planned, member, plan.recipe.splits[planned.split].strict, streams, rows)
 
 
 def _require_finite(plan: Plan, shard: Shard, datasets: list[Planned], values: Array) -> None:

@@ -1,9 +1,9 @@
 """The label of a dataset: its mutual information, how exact that is, and a second opinion.
 
-The second opinion is the mean of the pointwise mutual information over fresh draws of the member,
-from a stream of their own: 4,096 in a strict split; elsewhere 64, for every 16th distribution
-and wherever only the draws yield `pmi_std`. One such value says little; the tens of thousands of a
-large store, in `mi_check`, leave no room for a wrong constant.
+The second opinion is the mean of the pointwise mutual information over draws of the member: 4,096
+fresh ones in a strict split; elsewhere 64, the sample's own where it has as many, for every 16th
+distribution and wherever only the draws yield `pmi_std`. One such value says little; the tens of
+thousands of a large store, in `mi_check`, leave no room for a wrong constant.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mistdata.distributions.base import JointDistribution, Precision
-from mistdata.distributions.combine import Transformed, describe
+from mistdata.distributions.combine import describe, latent
+from mistdata.distributions.priors import Array
 
+Rows = tuple[Array, Array]
 DRAWS, STRICT_DRAWS = 64, 4096
 CHECKED_EVERY = 16
 
@@ -47,29 +49,28 @@ class Label:
 
 def make_label(
     member: JointDistribution,
-    n: int,
-    strict: bool,
+    precision: Precision,
+    draws: Callable[[int], Rows],
+    *,
     checked: bool,
-    stream: Callable[[], np.random.Generator],
 ) -> Label:
-    """Compute the label of a sample of n rows.
+    """Compute the label of a sample.
 
     Args:
         member: the distribution.
-        n: rows of the sample.
-        strict: whether it is for a test split, ten times as exact.
-        checked: whether to draw a second opinion also where nothing else needs it.
-        stream: opens the random stream of the second opinion.
+        precision: how exact the label must be.
+        draws: gives so many rows of the member behind its maps, for the second opinion.
+        checked: whether to take a second opinion also where nothing else needs it.
 
     Raises:
         ArithmeticError: the information cannot be had as exactly as a label must be.
     """
-    seen = member.parts[0] if isinstance(member, Transformed) else member
-    precision = Precision(n, strict)
+    seen = latent(member)
     mi = seen.mutual_information(precision)
     check, deviation = None, mi.pmi_std
-    if (strict or checked or deviation is None) and seen.has_density:
-        check, seen_deviation = _second_opinion(seen, STRICT_DRAWS if strict else DRAWS, stream())
+    if (checked or deviation is None) and seen.has_density:
+        rows = draws(STRICT_DRAWS if precision.strict else DRAWS)
+        check, seen_deviation = _second_opinion(seen, *rows)
         deviation = seen_deviation if deviation is None else deviation
     allowed = precision.allowed(mi.value, deviation)
     if mi.error > allowed:
@@ -88,12 +89,10 @@ def make_label(
     )
 
 
-def _second_opinion(
-    member: JointDistribution, draws: int, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Return mean and standard deviation of the pointwise MI over fresh draws."""
-    pointwise = member.pointwise_mutual_information(*member.sample(draws, rng))
+def _second_opinion(member: JointDistribution, x: Array, y: Array) -> tuple[float, float]:
+    """Return mean and standard deviation of the pointwise MI over draws."""
+    pointwise = member.pointwise_mutual_information(x, y)
     if not np.isfinite(pointwise).all():
         raise ArithmeticError(f"{member!r}: draws outside the support of its own density")
-    mean = float(pointwise.sum()) / draws
-    return mean, math.sqrt(float(((pointwise - mean) ** 2).sum()) / (draws - 1))
+    mean = float(pointwise.sum()) / len(pointwise)
+    return mean, math.sqrt(float(((pointwise - mean) ** 2).sum()) / (len(pointwise) - 1))

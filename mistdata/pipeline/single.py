@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mistdata.distributions.base import JointDistribution
+from mistdata.distributions.base import JointDistribution, Precision
+from mistdata.distributions.combine import latent
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError, did_you_mean
@@ -79,7 +81,8 @@ def sample_component(
 def _single(name: str, member: JointDistribution, n: int, rng: np.random.Generator) -> Single:
     try:
         x, y = member.sample(n, rng)
-        label = make_label(member, n, True, True, lambda: rng)
+        draws = partial(latent(member).sample, rng=rng)
+        label = make_label(member, Precision(n, strict=True), draws, checked=True)
     except (ArithmeticError, ValueError) as error:
         raise MistdataError(f"{name}: {error}") from None
     return Single(name, member, x, y, label)
