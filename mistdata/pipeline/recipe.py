@@ -15,6 +15,7 @@ from typing import Any
 from mistdata.distributions.priors import Choice, Prior
 from mistdata.errors import RecipeError
 from mistdata.pipeline.component import Component
+from mistdata.pipeline.mixture import take_mixture
 from mistdata.pipeline.reading import Table, shown, take_prior
 
 MIB = 1 << 20
