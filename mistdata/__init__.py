@@ -16,6 +16,11 @@ __version__ = "0.1.0"
 __all__ = ["Dataset", "MetaDataset", "__version__", "open"]
 
 
+def __dir__() -> list[str]:
+    """List what there is, also what is imported at first use."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import the store's reader at first use."""
     if name in {"open", "Dataset", "MetaDataset"}:

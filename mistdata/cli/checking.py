@@ -79,8 +79,8 @@ def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
 def _require_intact(store: Path, found: Report) -> None:
     if not found.ok:
         raise VerificationFailed(
-            f"{store}: {len(found.problems)} problems found; delete the shards named and"
-            " `mistdata generate` makes them again"
+            f"{store}: {len(found.problems)} problems found; delete the shards named (for a"
+            " catalog, it and manifest.json) and `mistdata generate` makes them again"
         )
     if found.missing:
         raise Incomplete(f"{store}: {found.missing} shards missing; rerun to resume")

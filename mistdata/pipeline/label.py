@@ -1,6 +1,6 @@
 """The label of a dataset: its mutual information, how exact that is, and a second opinion.
 
-The second opinion is the mean of the pointwise mutual information over draws of the member: 4,096
+The second opinion is the mean of the pointwise mutual information over draws of the member: 1,024
 fresh ones in a strict split; elsewhere 64, the sample's own where it has as many, for every 16th
 distribution and wherever only the draws yield `pmi_std`. One such value says little; the tens of
 thousands of a large store, in `mi_check`, leave no room for a wrong constant.
@@ -20,7 +20,7 @@ from mistdata.distributions.combine import describe, latent
 from mistdata.distributions.priors import Array
 
 Rows = tuple[Array, Array]
-DRAWS, STRICT_DRAWS = 64, 4096
+DRAWS, STRICT_DRAWS = 64, 1024
 CHECKED_EVERY = 16
 
 
@@ -74,9 +74,10 @@ def make_label(
         deviation = seen_deviation if deviation is None else deviation
     allowed = precision.allowed(mi.value, deviation)
     if mi.error > allowed:
+        hint = "; strict = false in its split allows ten times as much" if precision.strict else ""
         raise ArithmeticError(
             f"the mutual information {mi.value:.6g} of {member!r} has the error {mi.error:.2g}"
-            f" ({mi.error_kind}), at most {allowed:.2g} is allowed"
+            f" ({mi.error_kind}), at most {allowed:.2g} is allowed{hint}"
         )
     return Label(
         mi.value,

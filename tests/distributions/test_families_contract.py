@@ -194,7 +194,7 @@ def test_values_outside_the_domain_are_refused_by_name(name):
 
 
 def test_the_messages_read_as_in_the_style_guide():
-    message = r"^gaussian-dense: rho must lie in \(-0.2, 1\), got 1.5$"
+    message = r"^gaussian-dense: rho must lie in \(-0.2, 1\), got 1.5; at the ends"
     with pytest.raises(ValueError, match=message):
         GaussianDense(3, 3, rho=1.5)
     message = r"^gaussian-sparse: pairs must lie in \{1, ..., 3\}, got 4$"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mistdata.audit import audit
-from mistdata.distributions import FAMILIES, TRANSFORMS
+from mistdata.distributions import FAMILIES
 from mistdata.distributions.base import Precision
 from mistdata.distributions.families import GROUPS
 from mistdata.pipeline.generate import member_of
@@ -18,7 +18,14 @@ from mistdata.pipeline.streams import Streams
 FOLDER = Path(__file__).parents[2] / "pipelines"
 TASKS = Path(__file__).parents[1] / "data" / "bmi_tasks.csv"
 RECIPES = {path.stem: read_recipe(path) for path in sorted(FOLDER.glob("*.toml"))}
-ONLY_IN_TRAINING = {"additive-levy"}  # single precision does not hold its tails in a strict split
+COUNTABLE = {
+    name
+    for name, family in FAMILIES.items()
+    if all(each.integer for key, each in family.parameters.items())
+    and "structure" not in family.parameters
+}
+# single precision does not hold the tails of additive-levy in a strict split
+ONLY_IN_TRAINING = {"additive-levy"} | COUNTABLE
 OF_THEIR_OWN = {"mixture-gaussian"}  # labels ten times as exact need one column a side
 HELD_OUT_MAPS = {"cayley", "spiral", "swiss-roll", "arc"}
 
@@ -43,7 +50,8 @@ def test_the_flagship_holds_every_family_in_one_of_its_sets():
     train = families_of(components("mistdata-train", "train"))
     held_out = families_of(components("mistdata-test", "families"))
     assert not train & held_out
-    assert train | held_out == set(FAMILIES)
+    assert train | held_out <= set(FAMILIES)
+    assert len(train | held_out) == 89  # of version 1; a new family waits for the next
     assert all(held_out & set(names) for names in GROUPS.values())
 
 
@@ -55,14 +63,7 @@ def test_the_flagship_holds_every_map_in_one_of_its_sets():
         components("mistdata-train", "train")
     )
     assert not HELD_OUT_MAPS & maps_of(components("mistdata-test", "families"))
-    # these are elementary, and part of the look-alikes of the published sets
-    assert set(TRANSFORMS) - train - held_out <= {
-        "normal-cdf",
-        "exp",
-        "householder",
-        "power",
-        "duplicate",
-    }
+    assert len(train | held_out) == 25  # of version 1
 
 
 def test_new_members_are_drawn_from_the_mixture_of_training():

@@ -141,6 +141,7 @@ class GaussianCanonical(Regressed):
             closed="both",
             prior=lambda dim_x, dim_y: LogUniform(0.02, min(10.0, 2.0 + min(dim_x, dim_y))),
             unit="nat",
+            reason="towards infinity a direction of Y is a function of X",
         ),
         "rank": Parameter(
             "K, number of canonical correlations",
@@ -211,6 +212,7 @@ class GaussianChannel(Regressed):
             prior=lambda dim_x, dim_y: LogUniform(
                 0.1 / min(dim_x, dim_y), 100.0 / min(dim_x, dim_y)
             ),
+            reason="without noise Y is a function of X and I(X;Y) infinite",
         ),
     }
     structure: int

@@ -129,6 +129,7 @@ class CopulaFrank(BivariateCopula):
             high=STRONGEST,
             closed="both",
             prior=LogUniform(0.9, 150.0),
+            reason="towards infinity Y is a function of X and I(X;Y) infinite",
         ),
         **MARGINAL_PARAMETERS,
     }
@@ -166,7 +167,12 @@ class CopulaGumbel(BivariateCopula):
     source = "Hougaard 1986, doi:10.1093/biomet/73.3.671"
     parameters: ClassVar = {
         "strength": Parameter(
-            "θ, strength", low=1.0, high=STRONGEST, closed="both", prior=LogUniform(1.08, 30.0)
+            "θ, strength",
+            low=1.0,
+            high=STRONGEST,
+            closed="both",
+            prior=LogUniform(1.08, 30.0),
+            reason="towards infinity Y is a function of X and I(X;Y) infinite",
         ),
         **MARGINAL_PARAMETERS,
     }
@@ -205,7 +211,12 @@ class CopulaJoe(BivariateCopula):
     source = "Joe 1993, doi:10.1006/jmva.1993.1061"
     parameters: ClassVar = {
         "strength": Parameter(
-            "θ, strength", low=1.0, high=100.0, closed="both", prior=LogUniform(1.12, 50.0)
+            "θ, strength",
+            low=1.0,
+            high=100.0,
+            closed="both",
+            prior=LogUniform(1.12, 50.0),
+            reason="towards infinity Y is a function of X and I(X;Y) infinite",
         ),
         **MARGINAL_PARAMETERS,
     }

@@ -168,7 +168,12 @@ class CopulaPlackett(BivariateCopula):
     source = "Plackett 1965, doi:10.1080/01621459.1965.10480807"
     parameters: ClassVar = {
         "odds_ratio": Parameter(
-            "θ, odds ratio", low=1e-6, high=1e6, closed="both", prior=LogUniform(1e-3, 1e3)
+            "θ, odds ratio",
+            low=1e-6,
+            high=1e6,
+            closed="both",
+            prior=LogUniform(1e-3, 1e3),
+            reason="towards 0 and infinity Y is a function of X and I(X;Y) infinite",
         ),
         **MARGINAL_PARAMETERS,
     }

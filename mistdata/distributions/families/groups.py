@@ -275,6 +275,7 @@ class RankingMallows(JointDistribution):
             prior=lambda dim, _: LogUniform(
                 0.2 / _kendall_deviation(dim), min(3.0, 5.0 / _kendall_deviation(dim))
             ),
+            reason="at infinity Y is X, and I is the entropy of a ranking",
         )
     }
     shape: ClassVar = Shape((2, None), (2, None), equal=True)

@@ -158,6 +158,7 @@ class DiscreteSmoothed(_Smoothed):
             closed="both",
             prior=LogUniform(0.5, 30.0),
             unit="distance of two symbols",
+            reason="below, symbols are read without error and I is their entropy",
         ),
     }
 
@@ -204,6 +205,7 @@ class PamGaussian(JointDistribution):
             closed="both",
             prior=LogUniform(0.35, 6.0),
             unit="half the distance of two levels",
+            reason="below, symbols are read without error and I is their entropy",
         ),
     }
     levels: int

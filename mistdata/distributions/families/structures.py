@@ -29,6 +29,7 @@ STRENGTH = Parameter(
     high=1e3,  # beyond, single precision cannot hold the noise that keeps the MI finite
     closed="both",
     prior=Uniform(0.1, 5.0),
+    reason="towards infinity Y is a function of X and I(X;Y) infinite",
 )
 PAIRS = Parameter(
     "K, number of interacting pairs (X_k, Y_k)",
@@ -134,6 +135,7 @@ class Equicorrelated(Correlated):
             low=lambda dim_x, dim_y: -1.0 / (dim_x + dim_y - 1),
             high=1.0,
             prior=Uniform(0.0, 0.5),
+            reason="at the ends coordinates are functions of others and I(X;Y) is infinite",
         )
     }
     rho: float

@@ -66,6 +66,7 @@ class CopulaMarkov(CopulaFamily):
             high=STRONGEST,
             closed="both",
             prior=Uniform(0.05, 0.9),
+            reason="at 1 neighbours are functions of each other and I(X;Y) is infinite",
         ),
         **MARGINAL_PARAMETERS,
     }

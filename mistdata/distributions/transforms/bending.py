@@ -88,7 +88,7 @@ class Spiral(Twist):
             closed="high",
             prior=LogUniform(0.2, 3.0),
             unit="rad/x²",
-            reason="there the map is the identity",
+            reason="at 0 the map is the identity",
         ),
         "plane": Parameter(
             "p, first column of the plane that is turned; the other is the next one",
@@ -152,7 +152,7 @@ class Swirl(Twist):
             closed="high",
             prior=LogUniform(0.5, 10.0),
             unit="rad",
-            reason="there the map is the identity",
+            reason="at 0 the map is the identity",
         ),
         "scale": SCALE,
         "structure": STRUCTURE,
