@@ -240,12 +240,14 @@ def _print_contents(summary: dict[str, Any]) -> None:
     """List the components, or the families where that would be too long a list."""
     many = len(summary["components"]) > _LISTED
     key = "family" if many else "component"
+    rows = summary["families" if many else "components"]
+    wide = max(24, *(len(row[key]) for row in rows))
     click.echo(
-        f"{key:<40}{'datasets':>10}{'share':>8}{'MI least':>10}{'median':>9}{'most':>9}  nats"
+        f"{key:<{wide}}{'datasets':>10}{'share':>8}{'MI least':>10}{'median':>9}{'most':>9}  nats"
     )
-    for row in summary["families" if many else "components"]:
+    for row in rows:
         click.echo(
-            f"{row[key]:<40}{row['datasets']:>10,}{row['share']:>8.2%}"
+            f"{row[key]:<{wide}}{row['datasets']:>10,}{row['share']:>8.2%}"
             f"{row['mi_min_nats']:>10.3f}{row['mi_median_nats']:>9.3f}{row['mi_max_nats']:>9.2f}"
         )
     if many:
