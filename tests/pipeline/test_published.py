@@ -81,6 +81,12 @@ def test_new_members_are_drawn_from_the_mixture_of_training():
     )
 
 
+def test_the_readme_counts_the_flagship_right():
+    mixture = components("mistdata-train", "train")
+    counted = f"{len(families_of(mixture))} families in {len(mixture)} components"
+    assert counted in (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+
+
 def test_no_two_recipes_share_a_seed():
     seeds = [recipe.seed for recipe in RECIPES.values()]
     assert len(set(seeds)) == len(seeds)
