@@ -36,6 +36,12 @@ class OtherPlan(MistdataError):
     exit_code = 4
 
 
+class OtherResult(MistdataError):
+    """The result of a benchmark belongs to another store or estimator."""
+
+    exit_code = 4
+
+
 class VerificationFailed(MistdataError):
     """The bytes of a store are not what its manifest, plan or receipts say."""
 
@@ -46,6 +52,10 @@ class NumericMismatch(MistdataError):
     """This machine would compute other bytes than the one that planned the store."""
 
     exit_code = 6
+
+
+class MissingExtra(MistdataError, ImportError):
+    """A library is not installed that an extra of the package brings."""
 
 
 def did_you_mean(word: str, legal: Iterable[str]) -> str:

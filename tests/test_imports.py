@@ -13,30 +13,44 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 DOWNHILL = {
     "distributions": set(),
     "estimator": set(),
+    "baselines": {"distributions", "store", "estimator"},
+    "benchmark": {"distributions", "store", "pipeline", "baselines"},
     "errors": set(),
+    "tables": set(),
     "store": {"distributions.priors"},
     "pipeline": {"distributions", "store"},
     "inspect": {"distributions", "store"},
     "verify": {"distributions", "store", "pipeline"},
     "audit": {"distributions", "store", "pipeline"},
     "pictures": {"distributions"},
-    "cli": {"distributions", "store", "pipeline", "inspect", "verify", "audit", "pictures"},
+    "cli": {
+        "distributions",
+        "store",
+        "pipeline",
+        "inspect",
+        "verify",
+        "audit",
+        "pictures",
+        "estimator",
+        "tables",
+    },
     "__main__": {"cli"},
-    "__init__": {"store"},
+    "__init__": {"estimator", "store"},
 }
 
 # Where each heavy library may be imported.
 HOMES = {
-    "dask": {"pipeline/run.py"},
-    "distributed": {"pipeline/run.py"},
+    "dask": {"pipeline/executors.py"},
+    "distributed": {"pipeline/executors.py"},
     "zarr": {"store/layout.py"},
-    "pyarrow": {"store/catalog.py"},
+    "pyarrow": {"store/catalog.py", "benchmark/results.py", "tables.py"},
     "duckdb": {"store/catalog.py"},
     "tqdm": {"cli/console.py"},
-    "threadpoolctl": {"pipeline/fingerprint.py"},
-    "matplotlib": {"pictures.py"},
+    "threadpoolctl": {"pipeline/fingerprint.py", "benchmark/work.py"},
+    "matplotlib": {"pictures.py", "estimator/heatmap.py"},
     "torch": {"estimator/"},
     "safetensors": {"estimator/"},
+    "pandas": {"estimator/matrix.py"},
 }
 
 

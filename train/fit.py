@@ -1,5 +1,6 @@
-"""Fit the estimator to a store: `python -m train.fit --store PATH --out DIR --minutes 2`.
+"""Fit the estimator: `python -m train.fit --store PATH --out DIR --config small --minutes 2`.
 
+Several `--store` are mixed; `--stream RECIPE` trains on endless fresh data without a store.
 Ctrl-C saves and exits 130; the same command with `--resume` goes on, bit for bit with `--steps`.
 """
 
@@ -10,7 +11,10 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -20,10 +24,15 @@ import mistdata
 from mistdata.errors import MistdataError
 from mistdata.estimator import CONFIGS
 from mistdata.store.dataset import MetaDataset
-from train.evaluate import Scores, compare
+from train.curve import draw_curve
+from train.held_out import Scores, compare
+from train.loader import Loader, Mixture, Position, Resident, Source
+from train.stream import Stream
 from train.trainer import FitConfig, Trainer
+from train.utilisation import Utilisation, measure
 
 INTERRUPTED = 130
+HELD_OUT = 200  # one distribution in so many is held out of a store that has no other split
 
 
 def splits(store: MetaDataset, path: str, held_out: str | None) -> tuple[MetaDataset, MetaDataset]:
@@ -32,28 +41,97 @@ def splits(store: MetaDataset, path: str, held_out: str | None) -> tuple[MetaDat
     Args:
         store: a MetaDataset.
         path: named in messages.
-        held_out: name of the held-out split, or None for 'validation' or else 'test'.
+        held_out: name of the held-out split; None for 'validation', else 'test', else every 200th
+            distribution of 'train'.
 
     Returns:
-        The split 'train' and the held-out split.
+        What to train on and what is held out.
 
     Raises:
-        ValueError: if either is missing.
+        ValueError: if a split is missing, or nothing is left.
     """
     present = sorted(set(store.column("split").tolist()))
     if held_out is None:
         held_out = next((name for name in ("validation", "test") if name in present), None)
-    if held_out is None:
-        raise ValueError(
-            f"{path}: no split 'validation' or 'test' to hold out, only {', '.join(present)}; "
-            "name one with --validation or add one to the recipe"
-        )
     if held_out == "train":
         raise ValueError(f"{path}: the split 'train' is trained on, it cannot be held out too")
     for name in ("train", held_out):
-        if name not in present:
+        if name is not None and name not in present:
             raise ValueError(f"{path}: no split '{name}', only {', '.join(present)}")
-    return store.where("split = 'train'"), store.where(f"split = '{held_out}'")
+    if held_out is not None:
+        return store.where("split = 'train'"), store.where(f"split = '{held_out}'")
+    kept, left = (
+        store.where(f"split = 'train' and distribution_id % {HELD_OUT} {sign} {HELD_OUT - 1}")
+        for sign in ("<>", "=")
+    )
+    if not len(left):
+        raise ValueError(f"{path}: too few datasets to hold any out; add a split 'validation'")
+    return kept, left
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a fit learns from and what it is judged by.
+
+    Attributes:
+        source: of the batches.
+        known: the stores that are trained on; none for streams.
+        held_out: the datasets of each store that are not.
+    """
+
+    source: Source
+    known: tuple[MetaDataset, ...]
+    held_out: tuple[MetaDataset, ...]
+
+
+def open_data(
+    stores: tuple[str, ...],
+    streams: tuple[Path, ...],
+    weights: tuple[float, ...],
+    config: FitConfig,
+    *,
+    validation: str | None = None,
+    keep: str = "mapped",
+    device: str = "cpu",
+    workers: int = 1,
+) -> Data:
+    """Open the stores and streams of a fit.
+
+    Args:
+        stores: paths of sealed stores.
+        streams: paths of recipes.
+        weights: share of the datasets from each store, then each stream; none for equal shares.
+        config: of the fit.
+        validation: the held-out split, see `splits`.
+        keep: where a store's values are: 'mapped' files, 'memory', or on the 'device'.
+        device: to compute on.
+        workers: processes for each stream.
+
+    Raises:
+        ValueError: if there is nothing to train on, or a store lacks a split.
+    """
+    count = len(stores) + len(streams)
+    if not count:
+        raise ValueError("name at least one --store or --stream")
+    if weights and (len(weights) != count or min(weights) <= 0):
+        raise ValueError(f"--weight: {count} numbers > 0 are needed, got {weights}")
+    options: dict[str, Any] = {
+        "batch_size": config.batch_size, "cells": config.cells, "pairs": config.pairs,
+        "shorten": config.shorten,
+    }  # fmt: skip
+    opened = [mistdata.open(path) for path in stores]
+    halves = [splits(each, path, validation) for each, path in zip(opened, stores, strict=True)]
+    sources: list[Source] = []
+    for whole, (known, _) in zip(opened, halves, strict=True):
+        place = {"memory": "cpu", "device": device}.get(keep)
+        values = known if place is None else Resident(known, place)
+        name = whole.manifest.name if whole.manifest else ""
+        sources.append(
+            Loader(values, Position(config.seed), **options, name=name, digest=whole.digest)
+        )
+    sources += [Stream(path, config.seed, workers=workers, **options) for path in streams]
+    source = Mixture(sources, weights or (1.0,) * count)
+    return Data(source, tuple(half[0] for half in halves), tuple(half[1] for half in halves))
 
 
 @contextmanager
@@ -108,56 +186,62 @@ def train(trainer: Trainer, out: Path, *, save_every: float) -> bool:
     return not received
 
 
-def report(trainer: Trainer, table: dict[str, Scores], out: Path) -> None:
-    """Print the held-out figures and keep them in `report.json`."""
-    rate = trainer.datasets / trainer.seconds
+def report(
+    trainer: Trainer, tables: list[dict[str, Scores]], used: Utilisation, out: Path
+) -> None:
+    """Print the held-out figures of each store and the speed, and keep them in `report.json`."""
     parameters = sum(p.numel() for p in trainer.network.parameters())
     print(
         f"{parameters:,} parameters, {trainer.step:,} steps, {trainer.datasets:,} datasets, "
-        f"{trainer.seconds:.0f} s, {rate:.0f} datasets/s"
+        f"{trainer.seconds:.0f} s, {trainer.datasets / trainer.seconds:.0f} datasets/s"
     )
-    for name, scores in table.items():
-        print(f"{name:>9}: {scores}")
-    record = {name: scores._asdict() for name, scores in table.items()}
-    record["fit"] = {
-        "parameters": parameters,
-        "steps": trainer.step,
-        "datasets": trainer.datasets,
-        "seconds": trainer.seconds,
+    print(used)
+    for number, table in enumerate(tables):
+        if len(tables) > 1:
+            print(f"held out of store {number + 1}:")
+        for name, scores in table.items():
+            print(f"{name:>9}: {scores}")
+    record: dict[str, Any] = {
+        "held_out": [{k: v._asdict() for k, v in table.items()} for table in tables],
+        "utilisation": used._asdict(),
+        "fit": {
+            "parameters": parameters,
+            "steps": trainer.step,
+            "datasets": trainer.datasets,
+            "seconds": trainer.seconds,
+        },
     }
     (out / "report.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 def fit(
-    store: str,
+    data: Data,
     out: Path,
     config: FitConfig,
     *,
-    validation: str | None = None,
     resume: bool = False,
     device: str = "cpu",
+    threads: int = 1,
     save_every: float = 60.0,
-) -> dict[str, Scores] | None:
-    """Fit a network to a store and write its checkpoint.
+) -> list[dict[str, Scores]] | None:
+    """Fit a network and write its checkpoint.
 
     Args:
-        store: path of a sealed store.
+        data: to learn from.
         out: folder of the checkpoint.
         config: of the fit.
-        validation: the held-out split; None for 'validation' or else 'test'.
         resume: go on from the state in `out`.
         device: to compute on.
+        threads: batches computed at a time, on the CPU.
         save_every: seconds of training between checkpoints.
 
     Returns:
-        The held-out figures, or None if the fit was interrupted.
+        The held-out figures of each store, or None if the fit was interrupted.
 
     Raises:
-        ValueError: if the store lacks a split, or `out` holds another fit.
+        ValueError: if `out` holds another fit.
     """
-    everything = mistdata.open(store)
-    known, held_out = splits(everything, store, validation)
-    trainer = Trainer(known, everything.digest, config, device)
+    trainer = Trainer(data.source, config, device, threads)
     if resume:
         trainer.resume(out)
         forget_after(out / "metrics.jsonl", trainer.step)
@@ -166,9 +250,23 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     if not train(trainer, out, save_every=save_every):
         return None
-    table = compare(trainer.averaged(), known, held_out)
-    report(trainer, table, out)
-    return table
+    draw_curve(out)
+    used = measure(trainer, wait_share(out))
+    network = trainer.averaged()
+    tables = [
+        compare(network, known, held_out)
+        for known, held_out in zip(data.known, data.held_out, strict=True)
+    ]
+    report(trainer, tables, used, out)
+    return tables
+
+
+def wait_share(out: Path) -> float:
+    """Share of the training time that was spent waiting for data, from `metrics.jsonl`."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    spent = [b["seconds"] - a["seconds"] for a, b in pairwise([{"seconds": 0.0}, *lines])]
+    waited = sum(line["wait"] * time for line, time in zip(lines, spent, strict=True))
+    return waited / max(sum(spent), 1e-9)
 
 
 def require_device(device: str) -> None:
@@ -185,7 +283,12 @@ def require_device(device: str) -> None:
 
 
 @click.command()
-@click.option("--store", required=True, help="A sealed store with a split 'train'.")
+@click.option("--store", "stores", multiple=True, help="A sealed store with a split 'train'.")
+@click.option(
+    "--stream", "streams", multiple=True, type=click.Path(path_type=Path, exists=True),
+    help="A recipe, whose datasets are made while training.",
+)  # fmt: skip
+@click.option("--weight", "weights", multiple=True, type=float, help="Share of each of them.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
 @click.option("--config", "size", type=click.Choice(sorted(CONFIGS)), default="small")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of training.")
@@ -194,9 +297,16 @@ def require_device(device: str) -> None:
 @click.option("--validation", metavar="SPLIT", help="Held-out split [validation or test].")
 @click.option("--resume", is_flag=True, help="Go on from the state in the checkpoint folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option(
+    "--keep", type=click.Choice(["mapped", "memory", "device"]), default="mapped",
+    show_default=True, help="Where the values of the stores are.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads [all cores].")
+@click.option("--workers", type=click.IntRange(1), help="Processes for --stream [all cores].")
 def main(
-    store: str,
+    stores: tuple[str, ...],
+    streams: tuple[Path, ...],
+    weights: tuple[float, ...],
     out: Path,
     size: str,
     minutes: float | None,
@@ -205,20 +315,28 @@ def main(
     validation: str | None,
     resume: bool,
     device: str,
+    keep: str,
     threads: int | None,
+    workers: int | None,
 ) -> None:
-    """Fit the estimator to a store."""
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    """Fit the estimator to stores, or to a stream of fresh data."""
+    cores = os.cpu_count() or 1
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    # One batch to a core is faster than many cores to a batch.
+    torch.set_num_threads(1)
     try:
         require_device(device)
         config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes)
-        table = fit(store, out, config, validation=validation, resume=resume, device=device)
+        data = open_data(
+            stores, streams, weights, config, validation=validation, keep=keep, device=device,
+            workers=workers or cores,
+        )  # fmt: skip
+        tables = fit(data, out, config, resume=resume, device=device, threads=threads or cores)
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.fit: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None
-    if table is None:
+    if tables is None:
         click.echo(f"interrupted; saved in {out}, go on with --resume", err=True)
         raise SystemExit(INTERRUPTED)
 

@@ -8,19 +8,19 @@ a dataset with dim_x > dim_y is served with its sides exchanged: half as many sh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from mistdata.store.dataset import MetaDataset
+from mistdata.store.dataset import MetaDataset, Packed
 
 # Every n served is one of these (ratio ≤ 4/3): a process that meets ever new shapes never stops
 # growing, as allocators and kernels keep something for each.
-LADDER = np.array([r << k for k in range(17) for r in (8, 10, 12, 14)])
+LADDER = np.unique([10_000, *(r << k for k in range(17) for r in (8, 10, 12, 14))])
 
 
 class Batch(NamedTuple):
@@ -32,12 +32,28 @@ class Batch(NamedTuple):
     ids: np.ndarray
 
 
+class Datasets(Protocol):
+    """What a loader reads: a MetaDataset, or anything that is read like one."""
+
+    def __len__(self) -> int: ...
+
+    def column(self, name: str) -> np.ndarray:
+        """Return n, dim_x, dim_y or mi of every dataset."""
+
+    def read(self, positions: np.ndarray, *, rows: int, skip: np.ndarray) -> Packed:
+        """Read `rows` rows of several datasets into one buffer, after those to skip."""
+
+
 class Epoch(NamedTuple):
-    """The batches of one epoch: batch b holds ids[starts[b]:starts[b + 1]], cut to rows[b]."""
+    """The batches of one epoch: batch b holds ids[starts[b]:starts[b + 1]], cut to rows[b].
+
+    The rows of dataset ids[k] are cut out after the share skip[k] of those it can spare.
+    """
 
     ids: np.ndarray
     starts: np.ndarray
     rows: np.ndarray
+    skip: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,7 +68,7 @@ class Position:
     batch: int = 0
 
 
-def shapes(store: MetaDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def shapes(store: Datasets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return n, dim_x and dim_y of every dataset, int64."""
     n, dim_x, dim_y = (store.column(name).astype(np.int64) for name in ("n", "dim_x", "dim_y"))
     return n, dim_x, dim_y
@@ -73,6 +89,8 @@ def plan_epoch(
     *,
     batch_size: int,
     cells: int,
+    pairs: int = 1 << 62,
+    shorten: float = 0.0,
 ) -> Epoch:
     """Decide the batches of an epoch: every dataset exactly once.
 
@@ -86,6 +104,8 @@ def plan_epoch(
         position: its seed and epoch decide the order; its batch is not looked at.
         batch_size: most datasets in a batch.
         cells: most cells n (dim_x + dim_y) in a batch of more than one dataset.
+        pairs: most pairs of columns (dim_x + dim_y)² in one.
+        shorten: share of the batches that are cut down further, to a random rung of the ladder.
 
     Returns:
         The batches in the order of service.
@@ -95,8 +115,10 @@ def plan_epoch(
     order = np.lexsort((n * np.exp(rng.uniform(-0.125, 0.125, len(n))), group))
     _, first, members = np.unique(group[order], return_index=True, return_counts=True)
     leader = order[first]
-    widest = np.exp2(np.frexp(n[leader])[1]) * (dim_x + dim_y)[leader]
-    capacity = np.clip(cells // widest, 1, batch_size).astype(np.int64)
+    columns = (dim_x + dim_y)[leader]
+    widest = np.exp2(np.frexp(n[leader])[1]) * columns
+    limit = np.minimum(cells // widest, pairs // columns**2)
+    capacity = np.clip(limit, 1, batch_size).astype(np.int64)
     batches = -(-members // capacity)
     # Batch b of a group of m in k batches starts at ⌊b m / k⌋.
     owner = np.repeat(np.arange(len(first)), batches)
@@ -104,6 +126,8 @@ def plan_epoch(
     starts = first[owner] + within * members[owner] // batches[owner]
     rows = np.minimum.reduceat(n[order], starts)
     rungs = np.searchsorted(LADDER, rows, side="right") - 1
+    shorter = rng.integers(0, np.maximum(rungs, 0) + 1)
+    rungs = np.where(rng.random(len(rungs)) < shorten, np.minimum(shorter, rungs), rungs)
     rows = np.where(rungs < 0, rows, LADDER[rungs])
     return _shuffled(order, starts, rows, rng)
 
@@ -116,33 +140,43 @@ def _shuffled(
     turn = rng.permutation(len(starts))
     new_starts = np.concatenate([[0], np.cumsum(sizes[turn])])
     shift = np.repeat(starts[turn] - new_starts[:-1], sizes[turn])
-    return Epoch(ids[np.arange(len(ids)) + shift], new_starts, rows[turn])
+    skip = rng.random(len(ids))
+    return Epoch(ids[np.arange(len(ids)) + shift], new_starts, rows[turn], skip)
 
 
 class Loader:
     """Serves batches and knows where it stands; an equal position gives equal batches.
 
     Args:
-        store: a MetaDataset.
+        store: a MetaDataset, or `Resident` values of one.
         position: where to begin.
         batch_size: most datasets in a batch.
         cells: most cells in a batch of more than one dataset.
+        pairs: most pairs of columns in one.
+        shorten: share of the batches that are cut down to a random number of rows.
         ahead: batches read ahead by one background thread.
+        name, digest: what identifies the data.
     """
 
     def __init__(
         self,
-        store: MetaDataset,
+        store: Datasets,
         position: Position,
         *,
         batch_size: int = 32,
         cells: int = 1 << 18,
+        pairs: int = 1 << 62,
+        shorten: float = 0.0,
         ahead: int = 4,
+        name: str = "",
+        digest: str = "",
     ) -> None:
         if not len(store):
             raise ValueError("loader: the store holds no dataset of this split")
         self.store, self.position = store, position
         self.batch_size, self.cells, self.ahead = batch_size, cells, ahead
+        self.pairs, self.shorten = pairs, shorten
+        self.name, self.digest = name, digest
         self.n, self.dim_x, self.dim_y = shapes(store)
         self.mi = store.column("mi")
 
@@ -156,16 +190,30 @@ class Loader:
             self.position,
             batch_size=self.batch_size,
             cells=self.cells,
+            pairs=self.pairs,
+            shorten=self.shorten,
         )
         for number, batch in enumerate(self._prefetched(plan, range(first, len(plan))), first + 1):
             self.position = Position(seed, epoch, number)
             yield batch
         self.position = Position(seed, epoch + 1)
 
-    def forever(self) -> Iterator[Batch]:
+    def forever(self) -> Generator[Batch]:
         """Serve epoch after epoch."""
         while True:
             yield from self.epoch()
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, as JSON types."""
+        return asdict(self.position)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to where `state` was taken."""
+        self.position = Position(**state)
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the data."""
+        return {"name": self.name, "digest": self.digest, "datasets": len(self.store)}
 
     def _prefetched(self, plan: Epoch, numbers: Sequence[int]) -> Iterator[Batch]:
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
@@ -182,15 +230,113 @@ class Loader:
                     future.cancel()
 
     def _read(self, plan: Epoch, number: int) -> Batch:
-        ids = plan.ids[plan.starts[number] : plan.starts[number + 1]]
-        rows = int(plan.rows[number])
+        part = slice(plan.starts[number], plan.starts[number + 1])
+        ids, rows = plan.ids[part], int(plan.rows[number])
+        skip = (plan.skip[part] * (self.n[ids] - rows + 1)).astype(np.int64)
         dims = self.dim_x[ids], self.dim_y[ids]
-        packed = self.store.read(ids, rows=rows)
-        values = packed.values.reshape(len(ids), rows, int(dims[0][0] + dims[1][0]))
+        shape = (len(ids), rows, int(dims[0][0] + dims[1][0]))
+        packed = self.store.read(ids, rows=rows, skip=skip).values
+        values = torch.as_tensor(packed).view(shape)
         turned = dims[0] > dims[1]
         if turned.any():
-            values = values.copy()
-            values[turned] = np.roll(values[turned], -int(dims[0].max()), axis=2)
+            values = values.clone()
+            mask = torch.as_tensor(turned, device=values.device)
+            values[mask] = values[mask].roll(-int(dims[0].max()), dims=2)
         mi = torch.from_numpy(self.mi[ids].astype(np.float32))
         dim_x = int(min(dims[0][0], dims[1][0]))
-        return Batch(torch.from_numpy(values), dim_x, mi, ids)
+        return Batch(values, dim_x, mi, ids)
+
+
+class Resident:
+    """The values of a store, all of them in the memory of one device.
+
+    Args:
+        store: a MetaDataset.
+        device: 'cpu' or a GPU.
+    """
+
+    def __init__(self, store: MetaDataset, device: torch.device | str) -> None:
+        self.store = store
+        n, dim_x, dim_y = shapes(store)
+        self.columns = dim_x + dim_y
+        ends = np.cumsum(n * self.columns)
+        self.starts = ends - n * self.columns
+        self.values = torch.empty(int(ends[-1]), dtype=torch.float32, device=device)
+        for first in range(0, len(store), 4096):
+            part = np.arange(first, min(first + 4096, len(store)))
+            block = torch.from_numpy(store.read(part).values)
+            begin = int(self.starts[first])
+            self.values[begin : begin + len(block)] = block.to(device)
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the catalog."""
+        return self.store.column(name)
+
+    def read(self, positions: np.ndarray, *, rows: int, skip: np.ndarray) -> Packed:
+        """Gather datasets of equal columns; the values stay on the device."""
+        width = int(self.columns[positions[0]])
+        starts = torch.as_tensor(self.starts[positions] + skip * width, device=self.values.device)
+        inside = torch.arange(rows * width, device=self.values.device)
+        shape = np.stack([np.full(len(positions), rows), self.columns[positions]], axis=1)
+        return Packed(self.values[starts[:, None] + inside].flatten(), shape)
+
+
+class Source(Protocol):
+    """Where batches come from: a store, a stream of fresh data, or a mixture of such."""
+
+    def forever(self) -> Generator[Batch]:
+        """Serve without end."""
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, as JSON types."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to where `state` was taken."""
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the data."""
+
+
+class Mixture:
+    """Serves batches of several sources in proportion to weights, in an order fixed by them.
+
+    Args:
+        sources: at any positions.
+        weights: share of the datasets that each is to serve, in any unit.
+    """
+
+    def __init__(self, sources: Sequence[Source], weights: Sequence[float]) -> None:
+        self.sources, self.weights = tuple(sources), tuple(weights)
+        self.served = [0] * len(self.sources)
+
+    def forever(self) -> Generator[Batch]:
+        """Serve without end: next comes whoever is furthest behind its share."""
+        streams = [source.forever() for source in self.sources]
+        try:
+            while True:
+                owed = [n / weight for n, weight in zip(self.served, self.weights, strict=True)]
+                chosen = owed.index(min(owed))
+                batch = next(streams[chosen])
+                self.served[chosen] += len(batch.ids)
+                yield batch
+        finally:
+            for stream in streams:
+                stream.close()
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, as JSON types."""
+        return {"served": list(self.served), "sources": [each.state() for each in self.sources]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to where `state` was taken."""
+        self.served = list(state["served"])
+        for source, saved in zip(self.sources, state["sources"], strict=True):
+            source.restore(saved)
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the data: that of every source, and its share."""
+        parts = zip(self.sources, self.weights, strict=True)
+        return {"mixture": [source.identity() | {"weight": weight} for source, weight in parts]}

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 import mistdata
 from mistdata.errors import MistdataError
 from mistdata.estimator import load_network
-from train.evaluate import predict, score
 from train.fit import splits
+from train.held_out import predict, score
 
 LINEAR = 0.1  # nats: the axes are linear below and logarithmic above
 TICKS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -34,14 +34,14 @@ def paint(
         quantiles: (datasets, levels) in nats.
         mi: (datasets,) true values in nats.
         family: (datasets,) names that decide the colour.
-        levels: of the quantiles; the bars span the outermost.
+        levels: of the quantiles; the bars span 5 % to 95 %.
 
     Returns:
         The figure.
     """
     figure = Figure(figsize=(8.6, 6.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    top = 1.1 * float(max(mi.max(), np.quantile(quantiles[:, -1], 0.995), 1.0))
+    top = 1.1 * float(max(mi.max(), np.quantile(quantiles[:, levels.index(0.95)], 0.995), 1.0))
     axes.plot([0, top], [0, top], color="0.25", linewidth=1, zorder=1)
     names = sorted(set(family.tolist()))
     colours = matplotlib.colormaps["tab20" if len(names) > 10 else "tab10"]
@@ -51,7 +51,7 @@ def paint(
     figures = score(quantiles, mi, levels)
     axes.set_title(
         f"{len(mi):,} held-out datasets   R² {figures.r2:.3f}   MSE {figures.mse:.3g} nats²   "
-        f"{levels[0]:.0%}-{levels[-1]:.0%} interval covers {figures.coverage:.1%}",
+        f"90 % interval covers {figures.coverage:.1%}",
         loc="left",
         fontsize=10,
     )
@@ -70,7 +70,8 @@ def _points(
     levels: tuple[float, ...],
 ) -> None:
     median = quantiles[chosen, levels.index(0.5)]
-    reach = np.stack([median - quantiles[chosen, 0], quantiles[chosen, -1] - median])
+    low, high = (quantiles[chosen, levels.index(level)] for level in (0.05, 0.95))
+    reach = np.stack([median - low, high - median])
     faint = max(0.12, min(0.5, 60 / len(mi)))
     axes.errorbar(
         mi[chosen], median, reach, fmt="none", ecolor=colour, elinewidth=0.8, alpha=faint, zorder=2

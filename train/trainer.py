@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mistdata.estimator import NetworkConfig, PairStream, Training, pinball, stabilise
+import mistdata
+from mistdata.estimator import Network, NetworkConfig, Training, pinball, stabilise
 from mistdata.estimator.checkpoint import (
     STATE,
     optimizer_tensors,
     pack,
     restore_optimizer,
-    save_config,
     save_weights,
     unpack,
     write_atomically,
 )
-from mistdata.store.dataset import MetaDataset
-from train.loader import Batch, Loader, Position
+from train.loader import Batch, Source
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Everything that decides a fit, apart from the store.
+    """Everything that decides a fit, apart from the data.
 
     Args:
         network: the widths.
@@ -40,8 +40,14 @@ class FitConfig:
         datasets: fewest datasets in a step, which sums the gradients of as many batches, of
             different shapes, as it takes.
         batch_size: most datasets in a batch.
-        cells: most cells in a batch.
-        learning_rate: its peak; cosine to a hundredth, after a linear warm-up.
+        cells: most cells n D in a batch of more than one dataset: what a core's cache holds.
+        pairs: most pairs of columns D² in it.
+        shorten: share of the batches that are cut to a random number of rows.
+        comparisons: most numbers of the pairs of rows of a dataset that the row stream looks at;
+            one batch in four may look at four times as many.
+        affine: share of the batches that are prepared by 'affine' instead of 'rank'.
+        learning_rate: its peak, of Muon, in units of AdamW; cosine to a hundredth, after a linear
+            warm-up.
         warm_up: fraction of the fit.
         weight_decay: of the weight matrices.
         clip: largest norm of the gradient.
@@ -55,12 +61,17 @@ class FitConfig:
     minutes: float | None = None
     datasets: int = 48
     batch_size: int = 32
-    cells: int = 1 << 17
-    learning_rate: float = 3e-3
-    warm_up: float = 0.05
+    cells: int = 1 << 16
+    pairs: int = 1 << 14
+    shorten: float = 0.25
+    comparisons: int = 1 << 18
+    affine: float = 1 / 16
+    optimizer: str = "muon"
+    learning_rate: float = 5e-3
+    warm_up: float = 0.03
     weight_decay: float = 0.01
     clip: float = 1.0
-    average: float = 0.995
+    average: float = 0.998
     reflect: bool = True
 
     def __post_init__(self) -> None:
@@ -74,43 +85,42 @@ class FitConfig:
         return asdict(self) | {"network": self.network.to_json()}
 
 
+class Work(NamedTuple):
+    """One batch of a step, with everything random about it decided."""
+
+    batch: Batch
+    signs: Tensor | None  # (batch, 1, columns): the reflected columns
+    prep: str
+    queries: int
+
+
 class Trainer:
-    """Weights, their average, the optimizer and the loader's position, moved on step by step.
+    """Weights, their average, the optimizers and the source's position, moved on step by step.
 
     Args:
-        store: the training split.
-        digest: identifies the store's content; a state is bound to it.
+        source: of the batches.
         config: of the fit.
         device: to compute on.
+        threads: batches of a step that are computed at a time, on the CPU; each takes one core.
     """
 
     def __init__(
         self,
-        store: MetaDataset,
-        digest: str,
+        source: Source,
         config: FitConfig,
         device: torch.device | str = "cpu",
+        threads: int = 1,
     ) -> None:
-        self.config, self.digest, self.device = config, digest, torch.device(device)
+        self.config, self.source, self.device = config, source, torch.device(device)
+        self.threads = threads if self.device.type == "cpu" else 1
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = PairStream(config.network).to(self.device)
+            self.network = Network(config.network).to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, betas=(0.9, 0.98))
-        self.loader = Loader(
-            store, Position(config.seed), batch_size=config.batch_size, cells=config.cells
-        )
+        self.parameters = list(self.network.parameters())
+        self.optimizers = make_optimizers(self.network, config)
         self.step, self.seconds, self.datasets = 0, 0.0, 0
-
-    def _groups(self) -> list[dict[str, Any]]:
-        parameters = list(self.network.parameters())
-        return [
-            {
-                "params": [p for p in parameters if p.ndim > 1],
-                "weight_decay": self.config.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        self.seen: dict[str, list[float]] = {}
 
     @property
     def progress(self) -> float:
@@ -125,49 +135,97 @@ class Trainer:
         Args:
             until: stop before this step.
         """
-        batches = self.loader.forever()
+        batches = self.source.forever()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="gradient")
         try:
             while self.progress < 1 and (until is None or self.step < until):
                 began = time.perf_counter()
-                figures = self._advance(self._gather(batches))
-                self.seconds += time.perf_counter() - began
-                yield figures | {"seconds": round(self.seconds, 3)}
+                gathered = self._gather(batches)
+                waited = time.perf_counter() - began
+                figures = self._advance(gathered, pool)
+                spent = time.perf_counter() - began
+                self.seconds += spent
+                yield figures | {"seconds": round(self.seconds, 3), "wait": waited / spent}
         finally:
+            pool.shutdown()
             batches.close()
 
-    def _gather(self, batches: Iterator[Batch]) -> list[Batch]:
-        gathered: list[Batch] = []
-        while sum(len(batch.ids) for batch in gathered) < self.config.datasets:
-            gathered.append(next(batches))
-        return gathered
+    def _gather(self, batches: Iterator[Batch]) -> list[Work]:
+        gathered: list[Work] = []
+        rng = np.random.default_rng([self.config.seed, self.step])
+        while sum(len(work.batch.ids) for work in gathered) < self.config.datasets:
+            batch = next(batches)
+            self._note(batch)
+            gathered.append(self._work(batch, rng))
+        # The longest first, so that the threads end together.
+        return sorted(gathered, key=lambda work: -work.batch.values.numel())
 
-    def _advance(self, batches: list[Batch]) -> dict[str, float]:
-        total = sum(len(batch.ids) for batch in batches)
-        loss = sum(self._backward(*item, total) for item in enumerate(batches))
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+    def _note(self, batch: Batch) -> None:
+        """Remember the ranges of what was trained on."""
+        n, columns = batch.values.shape[1:]
+        lowest, highest = (float(edge) for edge in batch.mi.aminmax())
+        dims = batch.dim_x, columns - batch.dim_x
+        found = {"n": (n, n), "dim": (min(dims), max(dims)), "mi": (lowest, highest)}
+        for name, (low, high) in found.items():
+            known = self.seen.setdefault(name, [low, high])
+            self.seen[name] = [min(low, known[0]), max(high, known[1])]
+
+    def _work(self, batch: Batch, rng: np.random.Generator) -> Work:
+        datasets, n, columns = batch.values.shape
+        signs = None
+        if self.config.reflect:
+            drawn = rng.integers(0, 2, (datasets, 1, columns)) * 2 - 1
+            signs = torch.from_numpy(drawn.astype(np.float32))
+        prep = "affine" if rng.random() < self.config.affine else "rank"
+        comparisons = self.config.comparisons * (4 if rng.random() < 0.25 else 1) // columns
+        return Work(batch, signs, prep, max(32, comparisons // n))
+
+    def _advance(self, gathered: Sequence[Work], pool: ThreadPoolExecutor) -> dict[str, float]:
+        total = sum(len(work.batch.ids) for work in gathered)
+        answers = list(pool.map(self.gradient, gathered))
+        loss = sum(answer[0] for answer in answers) / total
+        for position, parameter in enumerate(self.parameters):
+            parts = [gradient[position] for _, gradient in answers]
+            parameter.grad = torch.stack(parts).sum(dim=0) / total
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         if not math.isfinite(float(norm)):
             raise FloatingPointError(f"the gradient at step {self.step} is not finite")
         rate = self.config.learning_rate * schedule(self.progress, self.config.warm_up)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         self._update_average()
         self.step += 1
         self.datasets += total
-        return {"step": self.step, "loss": float(loss), "norm": float(norm), "rate": rate}
+        return {
+            "step": self.step,
+            "datasets": self.datasets,
+            "loss": float(loss),
+            "norm": float(norm),
+            "rate": rate,
+        }
 
-    def _backward(self, number: int, batch: Batch, total: int) -> float:
-        values = batch.values
-        if self.config.reflect:
-            values = reflected(values, [self.config.seed, self.step, number])
+    def gradient(self, work: Work) -> tuple[float, tuple[Tensor, ...]]:
+        """Loss of a batch, summed over its datasets, and its gradient."""
+        loss = self.loss(work)
+        gradient = torch.autograd.grad(
+            loss, self.parameters, allow_unused=True, materialize_grads=True
+        )
+        return float(loss.detach()), gradient
+
+    def loss(self, work: Work) -> Tensor:
+        """Pinball loss of a batch on the stabilised scale, summed over its datasets."""
+        batch = work.batch
+        values = batch.values if work.signs is None else batch.values * work.signs
         cuda = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda):
-            quantiles = self.network(values.to(self.device), batch.dim_x, strict=False)
+            quantiles = self.network(
+                values.to(self.device), batch.dim_x, prep=work.prep, strict=False,
+                queries=work.queries,
+            )  # fmt: skip
         truth = stabilise(batch.mi.to(self.device))
-        loss = pinball(stabilise(quantiles), truth, self.network.levels) * len(batch.ids) / total
-        loss.backward()
-        return float(loss.detach())
+        return pinball(stabilise(quantiles), truth, self.network.levels) * len(batch.ids)
 
     def _update_average(self) -> None:
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
@@ -175,45 +233,54 @@ class Trainer:
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
 
-    def averaged(self) -> PairStream:
-        """Return a network with the averaged weights."""
-        network = PairStream(self.config.network).to(self.device)
+    def averaged(self) -> Network:
+        """Return a network with the averaged weights, in evaluation mode."""
+        network = Network(self.config.network).to(self.device)
         network.load_state_dict(self.average)
-        return network
+        return network.eval()
 
     def training(self) -> Training:
         """Say what the weights were trained on."""
-        loader = self.loader
-        dims = np.concatenate([loader.dim_x, loader.dim_y])
+        ranges = {name: (int(low), int(high)) for name, (low, high) in self.seen.items()}
         return Training(
-            store=self.digest,
-            n=(int(loader.n.min()), int(loader.n.max())),
-            dim=(int(dims.min()), int(dims.max())),
-            mi=(float(loader.mi.min()), float(loader.mi.max())),
+            n=ranges["n"],
+            dim=ranges["dim"],
+            mi=(self.seen["mi"][0], self.seen["mi"][1]),
+            data=self.source.identity(),
             recipe=self.config.to_json(),
+            done={
+                "steps": self.step,
+                "datasets": self.datasets,
+                "seconds": round(self.seconds),
+                "device": self.device.type,
+                "threads": self.threads,
+                "mistdata": mistdata.__version__,
+                "torch": torch.__version__,
+            },
         )
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint: config, averaged weights, state."""
+        """Write the checkpoint: averaged weights with their provenance, and the state."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, self.config.network, self.training())
-        save_weights(folder, self.average, {"step": self.step})
-        parts = {
+        save_weights(folder, self.config.network, self.average, self.training())
+        parts: dict[str, dict[str, Tensor]] = {
             "network": self.network.state_dict(),
             "average": self.average,
-            "optimizer": optimizer_tensors(self.optimizer, self.network),
         }
+        for number, optimizer in enumerate(self.optimizers):
+            parts[f"optimizer{number}"] = optimizer_tensors(optimizer, self.network)
         tensors = {f"{part}:{k}": v for part, named in parts.items() for k, v in named.items()}
         write_atomically(folder / STATE, pack(tensors, self._record()))
 
     def _record(self) -> dict[str, Any]:
         return {
-            "store": self.digest,
+            "data": self.source.identity(),
             "config": self.config.to_json(),
             "step": self.step,
             "seconds": self.seconds,
             "datasets": self.datasets,
-            "loader": asdict(self.loader.position),
+            "source": self.source.state(),
+            "seen": self.seen,
         }
 
     def resume(self, folder: Path) -> None:
@@ -223,21 +290,50 @@ class Trainer:
             folder: of the checkpoint.
 
         Raises:
-            ValueError: if the state is of another store or another fit.
+            ValueError: if the state is of other data or another fit.
         """
         if not (folder / STATE).is_file():
             raise ValueError(f"{folder}: nothing to resume, it has no {STATE}")
         tensors, record = unpack(folder / STATE)
         check_same_fit(folder, record, self._record())
-        named = {
-            part: _part(tensors, part, self.device) for part in ("network", "average", "optimizer")
-        }
-        self.network.load_state_dict(named["network"])
-        self.average = named["average"]
-        restore_optimizer(self.optimizer, self.network, named["optimizer"])
+        self.network.load_state_dict(_part(tensors, "network", self.device))
+        self.average = _part(tensors, "average", self.device)
+        for number, optimizer in enumerate(self.optimizers):
+            saved = _part(tensors, f"optimizer{number}", self.device)
+            restore_optimizer(optimizer, self.network, saved)
         self.step, self.seconds = record["step"], record["seconds"]
-        self.datasets = record["datasets"]
-        self.loader.position = Position(**record["loader"])
+        self.datasets, self.seen = record["datasets"], record["seen"]
+        self.source.restore(record["source"])
+
+
+def make_optimizers(network: Network, config: FitConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks and the row stream, AdamW for everything else.
+
+    Muon replaces the gradient of a matrix by the nearest orthogonal one; its rate is scaled to the
+    size of AdamW's steps, so that both share a rate.
+
+    References:
+        Muon is scalable for LLM training (Liu et al., 2025), arXiv 2502.16982.
+    """
+    inner = ("blocks.", "rows.", "pool.")
+    matrices, others, plain = [], [], []
+    for name, parameter in network.named_parameters():
+        if parameter.ndim < 2:
+            plain.append(parameter)
+        elif config.optimizer == "muon" and name.startswith(inner):
+            matrices.append(parameter)
+        else:
+            others.append(parameter)
+    decay = config.weight_decay
+    adam = torch.optim.AdamW(
+        [{"params": others, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=0.0,
+        betas=(0.9, 0.98),
+    )
+    if not matrices:
+        return [adam]
+    muon = torch.optim.Muon(matrices, lr=0.0, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    return [adam, muon]
 
 
 def _part(tensors: dict[str, Tensor], part: str, device: torch.device) -> dict[str, Tensor]:
@@ -248,7 +344,7 @@ def _part(tensors: dict[str, Tensor], part: str, device: torch.device) -> dict[s
 
 
 def check_same_fit(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse to resume a state of another store or another fit.
+    """Refuse to resume a state of other data or another fit.
 
     Args:
         folder: named in the message.
@@ -258,10 +354,8 @@ def check_same_fit(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -
     Raises:
         ValueError: in one line, naming the first difference.
     """
-    if saved["store"] != asked["store"]:
-        raise ValueError(
-            f"{folder}: the checkpoint belongs to store {saved['store']}, got {asked['store']}"
-        )
+    if saved["data"] != asked["data"]:
+        raise ValueError(f"{folder}: the fit belongs to {saved['data']}, got {asked['data']}")
     for name in sorted(asked["config"]):
         before, now = saved["config"].get(name), asked["config"][name]
         if before != now:
@@ -274,15 +368,3 @@ def schedule(progress: float, warm_up: float) -> float:
         return (progress + 1e-3) / (warm_up + 1e-3)
     done = (progress - warm_up) / (1 - warm_up)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
-def reflected(values: Tensor, key: list[int]) -> Tensor:
-    """Change the sign of about half of the columns of every dataset.
-
-    Args:
-        values: (batch, n, columns).
-        key: decides which.
-    """
-    batch, _, columns = values.shape
-    signs = np.random.default_rng(key).integers(0, 2, (batch, 1, columns)) * 2 - 1
-    return values * torch.from_numpy(signs.astype(np.float32))

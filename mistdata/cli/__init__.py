@@ -15,7 +15,9 @@ from typing import Any
 import click
 
 from mistdata import __version__
+from mistdata.cli.benchmarking import benchmark, compare
 from mistdata.cli.checking import verify
+from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.looking import families, inspect, sample, transforms
 from mistdata.cli.making import generate, seal
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
@@ -43,10 +45,22 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="mistdata")
 def cli() -> None:
-    """Meta-datasets of joint distributions with known mutual information."""
+    """Meta-datasets of joint distributions with known mutual information, and an estimator."""
 
 
-for command in (families, transforms, sample, generate, seal, inspect, verify):
+for command in (
+    families,
+    transforms,
+    sample,
+    generate,
+    seal,
+    inspect,
+    verify,
+    benchmark,
+    compare,
+    estimate,
+    matrix,
+):
     cli.add_command(command)
 
 

@@ -1,9 +1,9 @@
-"""Weights and training states as safetensors and JSON, written atomically; never pickle.
+"""Weights and training states as safetensors, written atomically; never pickle.
 
-A folder that can estimate holds `config.json` (the network's widths and what it was trained on)
-and `weights.safetensors`. A folder that can go on training also holds `state.safetensors`: every
-tensor of the training state, with its numbers as JSON in the same file, so that one rename moves
-the whole state from one step to the next.
+A file of weights says in its header what it is: the widths of the network, and its provenance,
+the stores, the settings and the hours that it was trained with. A folder of a fit holds
+`weights.safetensors` and `state.safetensors`: every tensor of the training state, with its numbers
+as JSON in the same file, so that one rename moves the whole state from one step to the next.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mistdata.estimator.network import NetworkConfig, PairStream
+from mistdata.estimator.network import Network, NetworkConfig
 
-SCHEMA = 1
-CONFIG, WEIGHTS, STATE = "config.json", "weights.safetensors", "state.safetensors"
+SCHEMA = 2
+WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
+SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,20 @@ class Training:
     """What a network was trained on, so that answers beyond it can be flagged.
 
     Args:
-        store: digest of the store.
         n: smallest and largest number of rows.
         dim: smallest and largest number of columns of a side.
         mi: smallest and largest mutual information in nats.
+        data: what identifies the data: names, digests or plans, and shares.
         recipe: the settings of the fit, as JSON types.
+        done: how far it went: steps, datasets, seconds, device, mistdata's version.
     """
 
-    store: str
     n: tuple[int, int]
     dim: tuple[int, int]
     mi: tuple[float, float]
+    data: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    done: dict[str, Any] = field(default_factory=dict)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -94,63 +97,63 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(header["record"])
 
 
-def save_config(folder: Path, network: NetworkConfig, training: Training) -> None:
-    """Write `config.json`, which says what the weights beside it mean."""
-    record = {"schema": SCHEMA, "network": network.to_json(), "training": asdict(training)}
-    write_atomically(folder / CONFIG, (json.dumps(record, indent=2) + "\n").encode())
+def save_weights(
+    path: Path, config: NetworkConfig, weights: Mapping[str, Tensor], training: Training
+) -> None:
+    """Write a file that can estimate.
+
+    Args:
+        path: the file, or the folder of a fit.
+        config: widths of the network.
+        weights: its parameters.
+        training: what it was trained on.
+    """
+    record = {"network": config.to_json(), "training": asdict(training)}
+    write_atomically(path / WEIGHTS if path.is_dir() else path, pack(weights, record))
 
 
-def save_weights(folder: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Write `weights.safetensors`; `record` says from which step."""
-    write_atomically(folder / WEIGHTS, pack(weights, record))
+def find_weights(name: Path | str) -> Path:
+    """The file behind the name of shipped weights, a file, or the folder of a fit.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    path = Path(name)
+    shipped = SHIPPED / f"{name}.safetensors"
+    if path.is_dir() and (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if path.is_file():
+        return path
+    if path.name == str(name) and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
+    raise ValueError(f"{name}: no weights there (shipped: {known})")
 
 
-def load_network(folder: Path | str) -> tuple[PairStream, Training]:
+def load_network(name: Path | str) -> tuple[Network, Training]:
     """Open a trained network.
 
     Args:
-        folder: holds `config.json` and `weights.safetensors`.
+        name: of shipped weights, or path of a file of weights or of the folder of a fit.
 
     Returns:
         The network in evaluation mode, on the CPU, and what it was trained on.
 
     Raises:
-        ValueError: if a file is missing, damaged, or does not fit the other.
+        ValueError: if there are no weights, or they are damaged.
     """
-    folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: not a checkpoint, it has no {name}")
-    config, training = read_config(folder)
-    network = PairStream(config)
-    weights, _ = unpack(folder / WEIGHTS)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{folder}: the weights do not fit {CONFIG}") from error
-    return network.eval().requires_grad_(False), training
-
-
-def read_config(folder: Path) -> tuple[NetworkConfig, Training]:
-    """Read what `save_config` wrote.
-
-    Args:
-        folder: of the checkpoint.
-
-    Raises:
-        ValueError: if it is of another schema.
-    """
-    path = folder / CONFIG
-    record = json.loads(path.read_text())
-    schema = record.get("schema") if isinstance(record, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"{path}: schema must be {SCHEMA}, got {schema}")
+    path = find_weights(name)
+    weights, record = unpack(path)
     try:
         known = record["training"]
         ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
-        return NetworkConfig.from_json(record["network"]), Training(**(known | ranges))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not the configuration of a checkpoint: {error!r}") from None
+        training = Training(**(known | ranges))
+        network = Network(NetworkConfig.from_json(record["network"]))
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: not the weights of an estimator: {reason}") from None
+    return network.eval().requires_grad_(False), training
 
 
 def optimizer_tensors(
@@ -159,12 +162,13 @@ def optimizer_tensors(
     """Flatten an optimizer's state to `<parameter>/<quantity>`.
 
     Args:
-        optimizer: over the parameters of `network`.
+        optimizer: over parameters of `network`.
         network: gives the parameters their names.
     """
     return {
         f"{name}/{quantity}": tensor
         for name, parameter in network.named_parameters()
+        if parameter in optimizer.state
         for quantity, tensor in optimizer.state[parameter].items()
     }
 
@@ -175,7 +179,7 @@ def restore_optimizer(
     """Put back what `optimizer_tensors` flattened; a step counter stays on the CPU.
 
     Args:
-        optimizer: over the parameters of `network`.
+        optimizer: over parameters of `network`.
         network: gives the parameters their names.
         tensors: the flat state.
     """

@@ -1,12 +1,7 @@
-"""What the network sees of a sample: normal scores of ranks and their second moments.
+"""Moments over rows: what the pair stream sees of a sample, and the Gaussian-copula information.
 
-Let r_ij be the rank of cell i in column j (mid-ranks for ties). The normal score
-
-    z_ij = Φ⁻¹((r_ij + ½) / n),   standardised per column,
-
-is the maximal invariant of a column under strictly increasing maps, and mutual information does
-not change under them, so nothing is lost. All moments are means over rows: they do not depend on
-the order of the rows, and they are the only place where n costs anything.
+All are means over rows of the prepared scores z: they do not depend on the order of the rows, and
+they are the only place where n costs the pair stream anything.
 """
 
 from __future__ import annotations
@@ -16,92 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-MIN_ROWS = 8
-FIXED_CHANNELS = 9
-GLOBAL_FEATURES = 7
+from mistdata.estimator.prepare import standardise
+
+CELL_FEATURES = 4
+GRAM_CHANNELS = 10  # fixed moments whose noise is of order n^(-1/2)
+OTHER_CHANNELS = 6  # partial correlations and distances
+GLOBAL_FEATURES = 8
+INFORMATION = 3
 SHRINKAGES = (0.01, 0.2)
 LEAST_SHRINKAGE = 1e-5  # keeps float32 factors of duplicated columns positive at any n
-_TINY = 1e-6
-
-
-def check_shape(values: Tensor, dim_x: int) -> None:
-    """Refuse a batch whose shape cannot be split into n ≥ 8 rows of X and Y.
-
-    Args:
-        values: the batch, to have shape (batch, n, dim_x + dim_y).
-        dim_x: how many leading columns are X.
-
-    Raises:
-        ValueError: on a wrong number of axes, n < 8, or no column left for X or Y.
-    """
-    if values.ndim != 3:
-        raise ValueError(f"values must be (batch, n, dim_x + dim_y), got {tuple(values.shape)}")
-    if values.shape[1] < MIN_ROWS:
-        raise ValueError(f"n must be at least {MIN_ROWS}, got {values.shape[1]}")
-    if not 1 <= dim_x < values.shape[2]:
-        raise ValueError(f"dim_x must lie in 1..{values.shape[2] - 1}, got {dim_x}")
-
-
-def check_cells(values: Tensor) -> None:
-    """Refuse cells that are not finite and columns that hold one value only.
-
-    Args:
-        values: (batch, n, columns).
-
-    Raises:
-        ValueError: naming the first offending dataset and column.
-    """
-    for what, bad in (
-        ("NaN or infinite cells", ~values.isfinite().all(dim=1)),
-        ("one constant value", (values == values[:, :1]).all(dim=1)),
-    ):
-        if bad.any():
-            batch, column = bad.nonzero()[0].tolist()
-            raise ValueError(f"column {column} of dataset {batch} has {what}")
-
-
-def mid_ranks(values: Tensor) -> Tensor:
-    """Ranks 0..n-1 along the rows; equal values share the mean of their ranks.
-
-    Args:
-        values: (batch, n, columns).
-
-    Returns:
-        float64 tensor of the same shape.
-    """
-    ordered, order = values.sort(dim=1)
-    n = values.shape[1]
-    position = torch.arange(n, device=values.device).view(1, n, 1).expand_as(ordered)
-    differs = ordered[:, 1:] != ordered[:, :-1]
-    if differs.all():
-        ranks = position.to(torch.float64)
-    else:
-        edge = torch.ones_like(differs[:, :1])
-        first = position.where(torch.cat([edge, differs], 1), 0).cummax(dim=1).values
-        last = position.where(torch.cat([differs, edge], 1), n - 1)
-        last = last.flip(1).cummin(dim=1).values.flip(1)
-        ranks = (first + last).to(torch.float64) / 2
-    return torch.empty_like(ranks).scatter_(1, order, ranks)
-
-
-def normal_scores(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Standardised normal scores of the ranks of every column.
-
-    Args:
-        values: (batch, n, columns).
-        dtype: of the answer.
-
-    Returns:
-        (batch, n, columns) with mean 0 and mean square 1 per column (0 in a constant column).
-    """
-    u = (mid_ranks(values) + 0.5) / values.shape[1]
-    return standardise(torch.special.ndtri(u).to(dtype))
-
-
-def standardise(columns: Tensor) -> Tensor:
-    """Centre the rows (axis 1) and divide by their standard deviation, where there is any."""
-    centred = columns - columns.mean(dim=1, keepdim=True)
-    return centred * (centred.square().mean(dim=1, keepdim=True) + _TINY).rsqrt()
 
 
 def side_mean(columns: Tensor, dim_x: int, axis: int) -> tuple[Tensor, Tensor]:
@@ -146,67 +64,99 @@ def gram(columns: Tensor) -> Tensor:
     return columns.mT @ columns / columns.shape[1]
 
 
-def fixed_moments(scores: Tensor, dim_x: int) -> tuple[Tensor, Tensor]:
-    """Moments that need no learning: of scores, squares, directions; precisions; gaps.
+def gram_channels(learned: Tensor) -> Tensor:
+    """Outer-product mean of learned features over rows: (batch, n, D, K) → (batch, D, D, K)."""
+    columns = learned.permute(0, 3, 2, 1).contiguous()
+    return (columns @ columns.mT / columns.shape[-1]).permute(0, 2, 3, 1)
 
-    The Gaussian-copula information of the shrunk correlation matrix R is
-    ½ (log det R_XX + log det R_YY - log det R); it starts the readout.
+
+def hermite_moments(scores: Tensor) -> Tensor:
+    """Correlations of the first three Hermite polynomials of any two columns.
+
+    Channel 3a + b of pair (j, k) is the correlation of h_a(z_j) and h_b(z_k) with h_0 = z,
+    h_1 = z² - 1, h_2 = z³ - 3z, each standardised: the leading block of the expansion of the
+    copula density around independence.
 
     Args:
-        scores: (batch, n, D) normal scores.
+        scores: (batch, n, D).
+
+    Returns:
+        (batch, D, D, 9); channel 0 is the correlation of the scores.
+    """
+    batch, _, size = scores.shape
+    square = scores.square()
+    polynomials = [scores, standardise(square), standardise(scores * (square - 3))]
+    moments = gram(torch.cat(polynomials, dim=2)).view(batch, 3, size, 3, size)
+    return moments.permute(0, 2, 4, 1, 3).reshape(batch, size, size, 9)
+
+
+def fixed_moments(scores: Tensor, dim_x: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Moments that need no learning.
+
+    Args:
+        scores: (batch, n, D) prepared scores.
         dim_x: how many columns are X.
 
     Returns:
-        Pair channels (batch, D, D, 9), and the Gaussian-copula information in nats at each
-        shrinkage (batch, 2).
+        Correlations of polynomials and of directions (batch, D, D, 10); partial correlations and
+        distances (batch, D, D, 6); and the information of a Gaussian copula in nats (batch, 3):
+        at each shrinkage, and free of bias.
     """
     radius = (scores.square().mean(dim=2, keepdim=True) + 0.05).rsqrt()
-    correlation = gram(scores)
-    channels = [
-        correlation,
-        gram(standardise(scores.square())),
-        gram(standardise(scores * radius)),
-    ]
-    information = []
+    hermite = hermite_moments(scores)
+    directions = gram(standardise(scores * radius))
+    correlation = hermite[..., 0].contiguous()
+    partials, information = [], []
     for shrinkage in SHRINKAGES:
         partial, nats = gaussian_copula(correlation, dim_x, scores.shape[1], shrinkage)
-        channels.append(partial)
+        partials.append(partial)
         information.append(nats)
-    fixed = torch.cat([torch.stack(channels, dim=-1), distances(scores, correlation)], dim=-1)
-    return fixed, torch.stack(information, dim=-1)
+    information.append(unbiased(information, scores.shape[1], dim_x, scores.shape[2] - dim_x))
+    grams = torch.cat([hermite, directions.unsqueeze(-1)], dim=-1)
+    gaps = distances(scores, correlation, dim_x)
+    others = torch.cat([torch.stack(partials, dim=-1), gaps], dim=-1)
+    return grams, others, torch.stack(information, dim=-1)
 
 
-def distances(scores: Tensor, correlation: Tensor) -> Tensor:
-    """How closely two columns follow each other, and how sharp the edge of that band is.
+def distances(scores: Tensor, correlation: Tensor, dim_x: int) -> Tensor:
+    """How closely a column of X and one of Y follow each other, and how sharp that band's edge is.
 
     With d_i = |z_ij - s z_ik|, s the sign of the correlation: the logarithms of the power means of
     d for exponents 0 (the geometric mean), 1, 2 and 4. A Gaussian and a uniform band of the same
     width differ in their ratios.
 
     Args:
-        scores: (batch, n, D) normal scores.
+        scores: (batch, n, D) prepared scores.
         correlation: (batch, D, D) of the scores.
+        dim_x: how many columns are X.
 
     Returns:
-        (batch, D, D, 4).
+        (batch, D, D, 4), 0 for pairs within a side.
     """
     floor = 1 / scores.shape[1]  # about the gap between neighbouring scores
     # Not 0: symmetric ranks often correlate to exactly 0, where rounding would draw the sign.
     sign = torch.where(correlation < -1e-5, -1.0, 1.0).to(scores.dtype)
+    y = scores[:, :, dim_x:].mT.contiguous()
     rows = []
-    for j in range(scores.shape[2]):
-        gap = (scores[:, :, j : j + 1] - sign[:, j : j + 1] * scores).abs_().add_(floor)
-        square = gap.square()
-        means = [gap.mean(dim=1).log(), square.mean(dim=1).log() / 2]
-        fourth = square.square_().mean(dim=1).log() / 4
-        rows.append(torch.stack([gap.log_().mean(dim=1), *means, fourth], dim=-1))
-    return torch.stack(rows, dim=1)
+    for j in range(dim_x):
+        gap = (scores[:, :, j].unsqueeze(1) - sign[:, j, dim_x:, None] * y).abs() + floor
+        square = gap * gap
+        powers = [gap.mean(2), square.mean(2).sqrt(), (square * square).mean(2).sqrt().sqrt()]
+        rows.append(torch.stack([gap.log().mean(2), *(p.log() for p in powers)], dim=-1))
+    across = torch.stack(rows, dim=1)
+    within_x = across.new_zeros(len(across), dim_x, dim_x, 4)
+    within_y = across.new_zeros(len(across), y.shape[1], y.shape[1], 4)
+    upper = torch.cat([within_x, across], dim=2)
+    lower = torch.cat([across.transpose(1, 2), within_y], dim=2)
+    return torch.cat([upper, lower], dim=1)
 
 
 def gaussian_copula(
     correlation: Tensor, dim_x: int, n: int, shrinkage: float
 ) -> tuple[Tensor, Tensor]:
     """Partial correlations and information of a Gaussian with this correlation, shrunk to I.
+
+    The information of the shrunk matrix R is ½ (log det R_XX + log det R_YY - log det R).
 
     Args:
         correlation: (batch, D, D).
@@ -237,17 +187,49 @@ def log_diagonal(factor: Tensor) -> Tensor:
     return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)
 
 
-def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tensor:
-    """What every pair is told: the size of the sample and its Gaussian-copula information.
+def gaussian_bias(n: int, dim_x: int, dim_y: int) -> float:
+    """Bias in nats of the plug-in information of a Gaussian sample, n > dim_x + dim_y + 1.
+
+    ½ [b(dim_x) + b(dim_y) - b(dim_x + dim_y)] with b(p) = Σ_{i=1..p} (ψ((n - i) / 2) - ln(n / 2)):
+    the mean of the log-determinant of a Wishart matrix of n - 1 degrees of freedom.
+
+    References:
+        Entropy expressions and their estimators for multivariate distributions (Ahmed and
+        Gokhale, 1989), IEEE Transactions on Information Theory 35(3).
+    """
+    steps = torch.arange(1, dim_x + dim_y + 1, dtype=torch.float64)
+    sums = (torch.special.digamma((n - steps) / 2) - math.log(n / 2)).cumsum(0)
+    return float(sums[dim_x - 1] + sums[dim_y - 1] - sums[-1]) / 2
+
+
+def unbiased(information: list[Tensor], n: int, dim_x: int, dim_y: int) -> Tensor:
+    """Information of a Gaussian copula less its bias, at least 0.
 
     Args:
-        information: (batch, 2) nats.
+        information: (batch,) nats at the weak and at the strong shrinkage.
         n: rows.
         dim_x: columns of X.
         dim_y: columns of Y.
 
     Returns:
-        (batch, 7), symmetric in X and Y.
+        (batch,); the strongly shrunk one where n ≤ dim_x + dim_y + 2 and the bias is not finite.
+    """
+    if n <= dim_x + dim_y + 2:
+        return information[1]
+    return (information[0] - gaussian_bias(n, dim_x, dim_y)).clamp_min(0)
+
+
+def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tensor:
+    """What every pair is told: the size of the sample and its Gaussian-copula information.
+
+    Args:
+        information: (batch, 3) nats.
+        n: rows.
+        dim_x: columns of X.
+        dim_y: columns of Y.
+
+    Returns:
+        (batch, 8), symmetric in X and Y.
     """
     size = dim_x + dim_y
     numbers = [

@@ -10,16 +10,16 @@ SOFT_ZERO = 0.02
 
 
 class QuantileHead(nn.Module):
-    """Non-negative quantiles that never cross, around a scale s ≥ 0.
+    """Non-negative quantiles that never cross, around a scale s.
 
     With increments d_k > 0 and the median at index m,
 
-        t_m = s,   t_k = t_{k-1} + d_k,   d_k = softplus(r_k) s / 10 + softplus(e_k) / 10,
+        t_m = s,   t_k = t_{k-1} + d_k,   d_k = softplus(r_k) max(0, s) / 10 + softplus(e_k) / 10,
         q_k = max(0, t_k).
 
-    The t below the median may be negative: then these quantiles are exactly 0, and the mass at 0
-    is the level at which t changes sign. In training the gradient of τ softplus(t / τ) stands in
-    for that of max(0, t), so that a quantile at 0 can come back.
+    A negative t is a quantile that is exactly 0, and the mass at 0, the belief that X and Y are
+    independent, is the level at which t changes sign. In training the gradient of
+    τ softplus(t / τ) stands in for that of max(0, t), so that a quantile at 0 can come back.
 
     Args:
         width: of the pooled features.
@@ -38,24 +38,32 @@ class QuantileHead(nn.Module):
 
         Args:
             pooled: (batch, width).
-            scale: (batch,), ≥ 0.
+            scale: (batch,), where the median is, if it is positive.
 
         Returns:
             (batch, levels), ≥ 0 and non-decreasing.
         """
-        relative, absolute = F.softplus(self.project(pooled)).to(scale.dtype).chunk(2, dim=1)
-        steps = (relative * scale.unsqueeze(1) + absolute) / 10
+        raw = self.project(pooled).to(scale.dtype)
+        relative, absolute = F.softplus(raw).chunk(2, dim=1)
+        steps = (relative * scale.clamp_min(0).unsqueeze(1) + absolute) / 10
         below, above = steps[:, : self.middle], steps[:, self.middle :]
         down = -below.flip(1).cumsum(dim=1).flip(1)
         offsets = torch.cat([down, torch.zeros_like(down[:, :1]), above.cumsum(dim=1)], dim=1)
         shifted = scale.unsqueeze(1) + offsets
+        if not self.training:
+            return shifted.clamp_min(0)
         soft = SOFT_ZERO * F.softplus(shifted / SOFT_ZERO)
         return shifted.clamp_min(0).detach() + (soft - soft.detach())
 
 
 def stabilise(nats: Tensor) -> Tensor:
-    """log(1 + I): an increasing map on which the spread of the estimates varies less."""
-    return nats.log1p()
+    """2 (√(1 + I) - 1): the scale on which the spread of estimates varies least.
+
+    The standard deviation of the best estimate of the information I of m Gaussian pairs is
+    √(Σ ρ²/ n), which grows like I near 0 and like √m where the pairs are strong: I ↦ √I undoes
+    that; 1 keeps the slope finite at 0.
+    """
+    return 2 * ((1 + nats).sqrt() - 1)
 
 
 def pinball(predicted: Tensor, truth: Tensor, levels: Tensor) -> Tensor:

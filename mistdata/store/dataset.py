@@ -137,7 +137,11 @@ class MetaDataset:
         )
 
     def read(
-        self, positions: Iterable[int] | Array, rows: int | None = None, out: Array | None = None
+        self,
+        positions: Iterable[int] | Array,
+        rows: int | None = None,
+        out: Array | None = None,
+        skip: Array | None = None,
     ) -> Packed:
         """Read several datasets into one buffer.
 
@@ -145,22 +149,25 @@ class MetaDataset:
             positions: which, within this selection; in this order, repeats allowed.
             rows: only the first `rows` rows of each (rows are independent, so the MI holds).
             out: float32 buffer to fill instead of a new one.
+            skip: how many rows of each to skip before those `rows`.
 
         Raises:
             IndexError: a position outside 0 .. len - 1.
             TypeError: positions that are not whole numbers, or `out` is not float32.
-            ValueError: a dataset has fewer than `rows` rows, or `out` is too small.
+            ValueError: a dataset has fewer than `skip` + `rows` rows, or `out` is too small.
         """
         index = _whole_numbers(positions)
         if index.size and not (index.min() >= 0 and index.max() < len(self)):
             raise IndexError(f"positions must lie in 0..{len(self) - 1}")
         shapes = self._shapes[index]
+        offsets = self._offsets[index]
         if rows is not None:
-            if rows < 1 or rows != int(rows):
-                raise ValueError(f"rows must be a whole number >= 1, got {rows}")
-            if index.size and shapes[:, 0].min() < rows:
-                raise ValueError(f"rows = {rows}: a dataset has only {shapes[:, 0].min()}")
+            first = np.zeros(len(index), np.int64) if skip is None else _whole_numbers(skip)
+            _require_rows(shapes, first, rows)
+            offsets = offsets + first * (shapes[:, 1] + shapes[:, 2])
             shapes[:, 0] = rows
+        elif skip is not None:
+            raise ValueError("skip: say how many rows to read after it")
         ends = np.cumsum(shapes[:, 0] * (shapes[:, 1] + shapes[:, 2]))
         total = int(ends[-1]) if len(ends) else 0
         if out is None:
@@ -169,15 +176,15 @@ class MetaDataset:
             raise TypeError(f"out must be a float32 vector, got {out.dtype}, {out.ndim}-D")
         elif len(out) < total:
             raise ValueError(f"out holds {len(out)} values, {total} are needed")
-        self._copy(index, ends, out)
+        self._copy(index, offsets, ends, out)
         return Packed(out[:total], shapes)
 
-    def _copy(self, index: Array, ends: Array, out: Array) -> None:
+    def _copy(self, index: Array, offsets: Array, ends: Array, out: Array) -> None:
         readers = [self._values[split] for split in self._splits]
-        split, offsets = self._split_of[index], self._offsets[index].tolist()
+        split = self._split_of[index].tolist()
         one = readers[0] if len(readers) == 1 else None
         start = 0
-        for code, offset, end in zip(split.tolist(), offsets, ends.tolist(), strict=True):
+        for code, offset, end in zip(split, offsets.tolist(), ends.tolist(), strict=True):
             reader = one or readers[code]
             out[start:end] = reader.view(offset, end - start)
             start = end
@@ -333,6 +340,16 @@ def _whole_numbers(positions: Iterable[int] | Array) -> Array:
             " (for a mask, take np.flatnonzero)"
         )
     return index.astype(np.int64)
+
+
+def _require_rows(shapes: Array, first: Array, rows: int) -> None:
+    if rows < 1 or rows != int(rows):
+        raise ValueError(f"rows must be a whole number >= 1, got {rows}")
+    if len(first) != len(shapes) or (first.size and first.min() < 0):
+        raise ValueError("skip must hold one whole number >= 0 for each dataset")
+    left = shapes[:, 0] - first
+    if left.size and left.min() < rows:
+        raise ValueError(f"rows = {rows}: a dataset has only {max(left.min(), 0)}")
 
 
 def _require_sizes(store: Path, manifest: Manifest, values: Mapping[str, _Values]) -> None:

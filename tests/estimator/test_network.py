@@ -1,22 +1,27 @@
 """The network is invariant by construction, says no to nonsense, and its quantiles are ordered."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.profiler import ProfilerActivity
 
-from mistdata.estimator import CONFIGS, NetworkConfig, PairStream
+from mistdata.estimator import CONFIGS, Network, NetworkConfig
 
-TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, blocks=2)
+CPU = ProfilerActivity.CPU
+TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=2, row=16)
 SHAPES = [(8, 1, 1), (40, 3, 2), (25, 1, 6), (64, 20, 20)]
+PREPS = ["rank", "soft", "affine"]
 
 
 def network(dtype=torch.float64):
     torch.manual_seed(1)
-    net = PairStream(TINY).to(dtype)
+    net = Network(TINY).to(dtype)
     # A fresh head hardly looks at its input: stir it, or the tests below would be easy.
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    return net.requires_grad_(False)
+    return net.requires_grad_(False).eval()
 
 
 def sample(n, dim_x, dim_y, batch=3):
@@ -55,6 +60,73 @@ def test_exchanging_x_and_y_does_not_matter(n, dim_x, dim_y):
     torch.testing.assert_close(net(turned, dim_y), net(values, dim_x), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("prep", PREPS)
+@pytest.mark.parametrize("queries", [15, 64])
+def test_the_symmetries_hold_for_every_preparation_and_any_number_of_queries(prep, queries):
+    net, values = network(), sample(40, 3, 2)
+    before = net(values, 3, prep=prep, queries=queries)
+    rows = values[:, torch.randperm(40)][:, :, [2, 0, 1, 4, 3]]
+    turned = torch.cat([rows[:, :, 3:], rows[:, :, :3]], dim=2)
+    for again in (net(rows, 3, prep=prep, queries=queries),
+                  net(turned, 2, prep=prep, queries=queries)):  # fmt: skip
+        torch.testing.assert_close(again, before, rtol=0, atol=1e-10)
+
+
+def test_fewer_queries_are_another_estimate_of_the_same():
+    net, values = network(), sample(400, 1, 1)
+    assert not torch.equal(net(values, 1, queries=100), net(values, 1))
+    torch.testing.assert_close(net(values, 1, queries=200), net(values, 1), rtol=0.3, atol=0.1)
+
+
+def test_a_network_without_row_stream_is_blind_to_products_and_one_with_it_is_not():
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randn(2, 400, 3, generator=generator, dtype=torch.float64)
+    xor = signs.clone()
+    xor[..., 2] = signs[..., 2].abs() * (signs[..., 0] * signs[..., 1]).sign()
+    blind = Network(replace(TINY, metrics=0)).double().eval()
+    seeing = network()
+    change = [(net(xor, 2) - net(signs, 2)).abs().max() for net in (blind, seeing)]
+    assert change[1] > 3 * change[0]
+
+
+@pytest.mark.parametrize("prep", ["soft", "affine"])
+def test_gradients_reach_the_inputs_and_agree_with_differences(prep):
+    net, values = network().eval(), sample(30, 2, 2, batch=1)
+    values.requires_grad_(True)
+    net(values, 2, prep=prep).sum().backward()
+    direction = torch.randn(values.shape, generator=torch.Generator().manual_seed(3)).double()
+    step = 1e-6
+    with torch.no_grad():
+        up, down = (net(values + sign * step * direction, 2, prep=prep).sum() for sign in (1, -1))
+    slope = (up - down) / (2 * step)
+    torch.testing.assert_close((values.grad * direction).sum(), slope, rtol=1e-5, atol=1e-8)
+
+
+def test_ranks_have_no_gradient():
+    net, values = network().eval(), sample(30, 2, 2, batch=1).requires_grad_(True)
+    assert not net(values, 2).requires_grad
+
+
+def test_memory_of_the_rows_is_linear(tmp_path):
+    """Ten times the rows take at most about ten times the memory of a forward pass."""
+    net = network(torch.float32).eval()
+    peaks = []
+    for n in (2_000, 20_000):
+        with torch.profiler.profile(profile_memory=True, activities=[CPU]) as run, torch.no_grad():
+            net(sample(n, 2, 2, batch=1).float(), 2, queries=256)
+        peaks.append(peak_of(run))
+    assert peaks[1] < 15 * peaks[0]
+
+
+def peak_of(run):
+    live = highest = 0
+    for event in run.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            live += event.nbytes()
+            highest = max(highest, live)
+    return highest
+
+
 def test_increasing_maps_of_columns_change_no_bit():
     net, values = network(), sample(40, 3, 2)
     mapped = torch.stack([f(values[..., j]) for j, f in enumerate(MAPS)], dim=-1)
@@ -90,7 +162,7 @@ def test_the_batch_does_not_matter():
 
 @pytest.mark.parametrize(("n", "dim_x", "dim_y"), SHAPES)
 def test_gradients_are_finite_also_for_duplicated_and_constant_columns(n, dim_x, dim_y):
-    net = network(torch.float32).requires_grad_(True)
+    net = network(torch.float32).requires_grad_(True).train()
     values = sample(n, dim_x, dim_y).float()
     values[0, :, dim_x] = values[0, :, 0]
     values[1, :, 0] = 1.0
@@ -116,6 +188,11 @@ def test_a_sample_without_an_answer_is_refused(spoil, message):
         network()(spoil(sample(40, 3, 2)), 3)
 
 
+def test_an_unknown_preparation_is_refused():
+    with pytest.raises(ValueError, match="prep must be one of rank, soft, affine, got 'copula'"):
+        network()(sample(40, 3, 2), 3, prep="copula")
+
+
 @pytest.mark.parametrize("dim_x", [0, -1, 5, 6])
 def test_a_wrong_dim_x_is_refused(dim_x):
     with pytest.raises(ValueError, match=r"dim_x must lie in 1\.\.4"):
@@ -131,6 +208,8 @@ def test_a_config_survives_json(name):
     ("wrong", "message"),
     [
         ({"pair": 0}, "pair must be at least 1"),
+        ({"bandwidths": 1}, "bandwidths must be at least 2"),
+        ({"metrics": -1}, "metrics must be at least 0"),
         ({"levels": (0.5, 0.1)}, "must increase"),
         ({"levels": (0.1, 0.9)}, "must contain 0.5"),
         ({"levels": (0.0, 0.5)}, "must increase within"),

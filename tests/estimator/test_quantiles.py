@@ -2,7 +2,7 @@
 
 import torch
 
-from mistdata.estimator import pinball
+from mistdata.estimator import pinball, stabilise
 from mistdata.estimator.quantiles import QuantileHead
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -40,3 +40,22 @@ def test_a_quantile_at_zero_still_learns():
     head(torch.randn(1, 4), scale)[0, 0].backward()
     assert scale.grad is not None
     assert scale.grad.item() > 0
+
+
+def test_the_median_is_zero_where_the_scale_is_negative():
+    head = QuantileHead(4, LEVELS).eval()
+    assert (head(torch.zeros(1, 4), torch.tensor([-0.5]))[0, :2] == 0).all()
+
+
+def test_evaluation_is_the_clamp_itself():
+    torch.manual_seed(0)
+    head = QuantileHead(4, LEVELS).eval()
+    scale = torch.tensor([0.004], requires_grad=True)
+    head(torch.randn(1, 4), scale)[0, 0].backward()
+    assert scale.grad.item() == 0.0
+
+
+def test_the_stabilised_scale_has_slope_one_at_zero_and_undoes_a_square():
+    nats = torch.tensor([0.0, 1e-4, 3.0, 8.0], dtype=torch.float64)
+    expected = torch.tensor([0.0, 1e-4, 2.0, 4.0], dtype=torch.float64)
+    torch.testing.assert_close(stabilise(nats), expected, rtol=1e-4, atol=0)

@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from click.testing import CliRunner
 
 import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, load_network
-from train.evaluate import by_shape, compare, constant, predict, score
-from train.fit import fit, main, splits
-from train.loader import Loader, Position
+from train.fit import fit, main, open_data, splits
+from train.held_out import by_shape, compare, constant, predict, score
+from train.loader import Loader, Mixture, Position
 from train.picture import draw
 from train.trainer import FitConfig, Trainer, schedule
 
-TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, blocks=1)
+TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=1, row=16)
 CONFIG = FitConfig(TINY, seed=3, steps=8, batch_size=8, datasets=12)
 
 
@@ -40,39 +41,78 @@ def halves(small_store):
 @pytest.fixture(scope="module")
 def checkpoint(small_store, tmp_path_factory):
     out = tmp_path_factory.mktemp("fit") / "checkpoint"
-    fit(str(small_store), out, CONFIG)
+    fit(data(small_store), out, CONFIG)
     return out
+
+
+def data(store, config=CONFIG):
+    return open_data((str(store),), (), (), config)
+
+
+def trainer_of(half, config=CONFIG, digest="digest", threads=1):
+    loader = Loader(
+        half, Position(config.seed), batch_size=config.batch_size, shorten=0.25, digest=digest
+    )
+    return Trainer(Mixture([loader], [1]), config, threads=threads)
 
 
 def run(trainer, until=None):
     return [figures["loss"] for figures in trainer.run(until)]
 
 
-def test_resuming_changes_no_bit(halves, tmp_path):
-    straight = Trainer(halves[0], "digest", CONFIG)
+def equal(one, other):
+    return all(torch.equal(other[name], tensor) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_resuming_changes_no_bit(halves, tmp_path, optimizer):
+    config = replace(CONFIG, optimizer=optimizer)
+    straight = trainer_of(halves[0], config)
     losses = run(straight)
-    first = Trainer(halves[0], "digest", CONFIG)
+    first = trainer_of(halves[0], config)
     begun = run(first, until=3)
     first.save(tmp_path)
-    second = Trainer(halves[0], "digest", CONFIG)
+    second = trainer_of(halves[0], config)
     second.resume(tmp_path)
     assert begun + run(second) == losses
     assert second.step == straight.step == 8
-    assert second.loader.position == straight.loader.position
-    for name, tensor in straight.network.state_dict().items():
-        assert torch.equal(second.network.state_dict()[name], tensor), name
-        assert torch.equal(second.average[name], straight.average[name]), name
+    assert second.source.state() == straight.source.state()
+    assert second.seen == straight.seen
+    assert equal(straight.network.state_dict(), second.network.state_dict())
+    assert equal(straight.average, second.average)
+
+
+def test_threads_change_no_bit(halves):
+    one, two = trainer_of(halves[0]), trainer_of(halves[0], threads=2)
+    assert run(one, until=4) == run(two, until=4)
+    assert equal(one.network.state_dict(), two.network.state_dict())
+
+
+def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
+    """By hand, in one batch after the other, against what the optimizer is given."""
+    trainer = trainer_of(halves[0])
+    rng = np.random.default_rng([CONFIG.seed, 0])
+    works = [trainer._work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
+    total = sum(len(work.batch.ids) for work in works)
+    for work in works:
+        (trainer.loss(work) / total).backward()
+    expected = [parameter.grad.clone() for parameter in trainer.parameters]
+    trainer.network.zero_grad()
+    found = [trainer.gradient(work)[1] for work in works]
+    for number, gradient in enumerate(expected):
+        summed = sum(each[number] for each in found) / total
+        torch.testing.assert_close(summed, gradient, rtol=1e-4, atol=1e-7)
 
 
 def test_a_fit_leaves_the_global_generator_alone(halves):
     before = torch.get_rng_state()
-    run(Trainer(halves[0], "digest", CONFIG), until=1)
+    run(trainer_of(halves[0]), until=1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_small_network_learns_a_small_store(halves):
     config = FitConfig(TINY, steps=100, datasets=32, learning_rate=1e-2)
-    trainer = Trainer(halves[0], "digest", config)
+    trainer = trainer_of(halves[0], config)
     run(trainer)
     table = compare(trainer.averaged(), halves[0], halves[0])
     assert table["network"].pinball < 0.4 * table["constant"].pinball
@@ -80,34 +120,34 @@ def test_a_small_network_learns_a_small_store(halves):
 
 
 def test_another_store_is_refused(halves, checkpoint):
-    with pytest.raises(ValueError, match=r"belongs to store \w+, got other$"):
-        Trainer(halves[0], "other", CONFIG).resume(checkpoint)
+    with pytest.raises(ValueError, match=r"the fit belongs to .*, got .*'other'"):
+        trainer_of(halves[0], digest="other").resume(checkpoint)
 
 
 @pytest.mark.parametrize(
     "change", [{"seed": 4}, {"steps": 9}, {"network": replace(TINY, pair=8)}, {"datasets": 3}]
 )
 def test_another_fit_is_refused(halves, small_store, checkpoint, change):
-    digest = mistdata.open(small_store).digest
-    trainer = Trainer(halves[0], digest, replace(CONFIG, **change))
+    config = replace(CONFIG, **change)
+    trainer = Trainer(data(small_store, config).source, config)
     with pytest.raises(ValueError, match=f"fitted with {next(iter(change))} = [^\n]*$"):
         trainer.resume(checkpoint)
 
 
 def test_a_folder_without_a_state_cannot_be_resumed(halves, tmp_path):
     with pytest.raises(ValueError, match="nothing to resume"):
-        Trainer(halves[0], "digest", CONFIG).resume(tmp_path)
+        trainer_of(halves[0]).resume(tmp_path)
 
 
 def test_a_fit_is_never_overwritten(small_store, checkpoint):
     with pytest.raises(ValueError, match="holds a fit already"):
-        fit(str(small_store), checkpoint, CONFIG)
+        fit(data(small_store), checkpoint, CONFIG)
 
 
 def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
     names = sorted(path.name for path in checkpoint.iterdir())
     assert names == [
-        "config.json",
+        "curve.png",
         "metrics.jsonl",
         "report.json",
         "state.safetensors",
@@ -117,7 +157,9 @@ def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
     assert [line["step"] for line in lines] == list(range(1, 9))
     network, training = load_network(checkpoint)
     assert network.config == TINY
-    assert training.store == mistdata.open(small_store).digest
+    stores = training.data["mixture"]
+    assert [each["digest"] for each in stores] == [mistdata.open(small_store).digest]
+    assert training.done["steps"] == 8
     assert training.recipe == CONFIG.to_json()
 
 
@@ -128,7 +170,10 @@ def test_a_fitted_network_estimates_what_the_evaluation_says(halves, checkpoint)
     rows = batch.values.shape[1]
     for position in batch.ids:
         dataset = held_out[int(position)]
-        estimate = estimator(dataset.x[:rows], dataset.y[:rows])
+        # The loader skips none of the rows of a dataset that has just as many.
+        if dataset.n != rows:
+            continue
+        estimate = estimator(dataset.x, dataset.y)
         np.testing.assert_allclose(estimate.quantiles, quantiles[position], rtol=1e-4, atol=1e-4)
 
 
@@ -148,11 +193,19 @@ def test_a_picture_is_drawn(small_store, checkpoint, tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_store_without_a_held_out_split_is_refused(halves):
-    with pytest.raises(ValueError, match=r"no split 'validation' or 'test'.*--validation"):
-        splits(halves[0], "store", None)
+def test_a_store_without_a_held_out_split_holds_out_some_distributions(halves, monkeypatch):
+    monkeypatch.setattr("train.fit.HELD_OUT", 10)
+    known, left = splits(halves[0], "store", None)
+    assert len(known) + len(left) == len(halves[0])
+    assert set(left.column("distribution_id") % 10) == {9}
+    assert not set(known.column("distribution_id")) & set(left.column("distribution_id"))
+
+
+def test_a_split_that_is_not_there_is_refused(halves):
     with pytest.raises(ValueError, match="no split 'nowhere', only train"):
         splits(halves[0], "store", "nowhere")
+    with pytest.raises(ValueError, match="too few datasets to hold any out"):
+        splits(halves[0], "store", None)
 
 
 def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path):
@@ -192,13 +245,13 @@ def test_a_fit_has_one_length(length):
 
 def test_metrics_survive_a_crash_once_each(small_store, checkpoint, tmp_path):
     out = tmp_path / "fit"
-    fit(str(small_store), out, CONFIG)
+    fit(data(small_store), out, CONFIG)
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
     later = json.dumps({"step": CONFIG.steps + 1}) + "\n"
     with (out / "metrics.jsonl").open("a") as log:
         log.write(later)  # done, but not saved before the crash
-    fit(str(small_store), out, CONFIG, resume=True)
+    fit(data(small_store), out, CONFIG, resume=True)
     resumed = (out / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in resumed] == steps
 

@@ -1,13 +1,16 @@
 """The order of the data is a pure function of three integers, and nobody is left out."""
 
+import json
 import threading
 import time
+from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 
 import mistdata
-from train.loader import LADDER, Loader, Position, plan_epoch
+from train.loader import LADDER, Loader, Mixture, Position, Resident, plan_epoch
 
 LIMITS = {"batch_size": 16, "cells": 1 << 14}
 
@@ -65,19 +68,60 @@ def test_a_saved_position_goes_on_where_it_stopped(store):
 
 
 def test_values_are_those_of_the_store_with_the_smaller_side_first(store):
-    turned = 0
+    turned, skipped = 0, []
     for batch in Loader(store, Position(0), **LIMITS).epoch():
         rows = batch.values.shape[1]
         assert rows in LADDER
         for values, mi, position in zip(batch.values, batch.mi, batch.ids, strict=True):
             dataset = store[int(position)]
-            sides = dataset.x[:rows], dataset.y[:rows]
+            sides = dataset.x, dataset.y
             if dataset.x.shape[1] > dataset.y.shape[1]:
                 sides, turned = sides[::-1], turned + 1
             assert batch.dim_x == sides[0].shape[1]
-            assert np.array_equal(values.numpy(), np.concatenate(sides, axis=1))
+            whole = np.concatenate(sides, axis=1)
+            (start,) = np.flatnonzero((whole == values[0].numpy()).all(axis=1))
+            skipped.append(start)
+            assert np.array_equal(values.numpy(), whole[start : start + rows])
             assert mi.item() == np.float32(dataset.mi)
     assert turned > 0
+    assert len(set(skipped)) > 5
+
+
+def test_values_in_memory_are_those_of_the_files(store):
+    kept = Resident(store, "cpu")
+    loaders = [Loader(each, Position(2), shorten=0.5, **LIMITS) for each in (store, kept)]
+    assert len(kept) == len(store)
+    for mapped, resident in zip(*(loader.epoch() for loader in loaders), strict=True):
+        assert torch.equal(mapped.values, resident.values)
+        assert mapped.dim_x == resident.dim_x
+
+
+def test_some_batches_are_cut_further_to_any_rung():
+    n, dim_x, dim_y = some_shapes(5000, high=6)
+    whole, cut = (
+        plan_epoch(n, dim_x, dim_y, Position(0), batch_size=32, cells=1 << 18, shorten=share)
+        for share in (0.0, 0.4)
+    )
+    rows = [np.sort(plan.rows) for plan in (whole, cut)]
+    assert set(rows[1]) <= set(LADDER)
+    # The batches are shuffled by the same draws after as many others, so only counts compare.
+    assert (rows[1] <= rows[0]).all()
+    assert 0.2 < (rows[1] < 50).mean() - (rows[0] < 50).mean() + 0.2 < 0.6
+
+
+def test_a_mixture_serves_in_proportion_and_resumes(store):
+    def mixture():
+        sources = [Loader(store, Position(seed), **LIMITS, name=str(seed)) for seed in (1, 2)]
+        return Mixture(sources, [3, 1])
+
+    straight, first = mixture(), mixture()
+    served = fingerprint(islice(straight.forever(), 60))
+    assert abs(straight.served[0] / sum(straight.served) - 0.75) < 0.05
+    begun = fingerprint(islice(first.forever(), 25))
+    second = mixture()
+    second.restore(json.loads(json.dumps(first.state())))
+    assert begun + fingerprint(islice(second.forever(), 35)) == served
+    assert [each["name"] for each in second.identity()["mixture"]] == ["1", "2"]
 
 
 @pytest.mark.parametrize("cells", [1, 1 << 12, 1 << 18])
@@ -116,6 +160,7 @@ def test_rows_follow_a_ladder_of_even_steps():
     assert LADDER[0] == 8
     assert (np.diff(LADDER) > 0).all()
     assert (LADDER[1:] / LADDER[:-1] <= 4 / 3).all()
+    assert 10_000 in LADDER
 
 
 def test_an_abandoned_loader_leaves_no_thread(store):

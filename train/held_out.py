@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mistdata.estimator import PairStream, pinball
+from mistdata.estimator import Network, pinball
 from mistdata.store.dataset import MetaDataset
 from train.loader import Loader, Position, shapes
 
@@ -18,7 +18,7 @@ class Scores(NamedTuple):
     pinball: float
     mse: float  # of the median, nats²
     r2: float  # of the median
-    coverage: float  # of the interval between the outermost levels
+    coverage: float  # of the 90 % interval
 
     def __str__(self) -> str:
         """One line of a table."""
@@ -34,7 +34,7 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
     Args:
         quantiles: (datasets, levels) in nats.
         mi: (datasets,) in nats.
-        levels: with 0.5 among them.
+        levels: with 0.05, 0.5 and 0.95 among them.
 
     Returns:
         The figures.
@@ -43,13 +43,14 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
     squares = float(np.mean((median - mi) ** 2))
     grid = torch.tensor(levels, dtype=torch.float64)
     loss = pinball(torch.tensor(quantiles), torch.tensor(mi), grid)
-    inside = (quantiles[:, 0] <= mi) & (mi <= quantiles[:, -1])
+    low, high = levels.index(0.05), levels.index(0.95)
+    inside = (quantiles[:, low] <= mi) & (mi <= quantiles[:, high])
     variance = float(np.var(mi))
     r2 = 1 - squares / variance if variance > 0 else float("nan")
     return Scores(float(loss), squares, r2, float(inside.mean()))
 
 
-def predict(network: PairStream, store: MetaDataset, *, cells: int = 1 << 18) -> np.ndarray:
+def predict(network: Network, store: MetaDataset, *, cells: int = 1 << 18) -> np.ndarray:
     """Quantiles of every dataset of a store, n cut down to the loader's ladder.
 
     Args:
@@ -103,7 +104,7 @@ def _buckets(store: MetaDataset) -> np.ndarray:
     return np.frexp(n)[1] * 64 + np.frexp(dim_x * dim_y)[1]
 
 
-def compare(network: PairStream, train: MetaDataset, held_out: MetaDataset) -> dict[str, Scores]:
+def compare(network: Network, train: MetaDataset, held_out: MetaDataset) -> dict[str, Scores]:
     """Score the network beside the two predictors that see training labels only."""
     levels = network.config.levels
     mi = held_out.column("mi")

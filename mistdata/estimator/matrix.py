@@ -1,0 +1,275 @@
+"""Every pair of the columns of a frame, or everything against one target, in batched passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mistdata.errors import did_you_mean
+from mistdata.estimator.columns import Array, Column, read_columns
+from mistdata.estimator.estimate import Estimator, open_model
+from mistdata.estimator.result import Estimate, Units, check_level, check_units
+from mistdata.estimator.sample import Sample, join
+
+QUERIES = 128  # of the row stream, for each pair: an eighth of the work of 1,000
+Variables = Mapping[str, Sequence[Column]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two variables and what they tell of each other.
+
+    Args:
+        x: name of one.
+        y: name of the other; the target, where there is one.
+        estimate: None where the data have no answer.
+        reason: why there is none.
+    """
+
+    x: str
+    y: str
+    estimate: Estimate | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Mutual information of pairs of variables: columns, or groups of columns.
+
+    Args:
+        names: of the variables, in the order of the frame; without the target.
+        target: what all are held against, or None for every pair of `names`.
+        pairs: one for every x with the target, or every two names.
+        level: of the intervals.
+        units: 'nats' or 'bits'.
+    """
+
+    names: tuple[str, ...]
+    target: str | None
+    pairs: tuple[Pair, ...]
+    level: float
+    units: Units
+
+    def array(self, what: str = "median") -> Array:
+        """Return one number of every pair as an array; NaN where there is no answer.
+
+        Args:
+            what: 'median', 'mean', 'lower', 'upper', 'n' or 'dropped'.
+
+        Returns:
+            (names,) against a target, else (names, names), symmetric with NaN on the diagonal.
+        """
+        values = [np.nan if p.estimate is None else getattr(p.estimate, what) for p in self.pairs]
+        if self.target is not None:
+            return np.array(values, dtype=np.float64)
+        square = np.full((len(self.names),) * 2, np.nan)
+        upper = np.triu_indices(len(self.names), 1)  # in the order of `combinations`
+        square[upper] = values
+        square.T[upper] = values
+        return square
+
+    def ranked(self) -> list[Pair]:
+        """Return the pairs by falling median; those without an answer come last."""
+        return sorted(self.pairs, key=lambda p: -1.0 if p.estimate is None else p.estimate.median,
+                      reverse=True)  # fmt: skip
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What holds of some pairs and their numbers do not say, with how many they are."""
+        found: dict[str, list[Pair]] = {}
+        for pair in self.pairs:
+            for sentence in (pair.reason,) if pair.estimate is None else pair.estimate.warnings:
+                found.setdefault(sentence, []).append(pair)
+        return tuple(
+            f"{sentence} ({pairs[0].x} and {pairs[0].y}"
+            + (f", and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ")")
+            for sentence, pairs in found.items()
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one flat record for every pair, strongest first, as a table has it."""
+        return [_record(pair) for pair in self.ranked()]
+
+    def to_pandas(self) -> Any:
+        """Return `records` as a pandas DataFrame.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+    def heatmap(self, path: Path | str) -> None:
+        """Draw all pairs as a PNG: a heatmap, or intervals against a target.
+
+        Args:
+            path: of the picture.
+
+        Raises:
+            MistdataError: Matplotlib is missing.
+        """
+        from mistdata.estimator.heatmap import draw_intervals, draw_square
+
+        if self.target is None:
+            draw_square(Path(path), self.names, self.array(), self.units)
+        else:
+            ends = (self.array(what) for what in ("lower", "median", "upper"))
+            title = f"information about {self.target}, with {100 * self.level:g} % intervals"
+            draw_intervals(Path(path), self.names, *ends, title=title, units=self.units)
+
+
+def matrix(
+    frame: Any,
+    *,
+    target: str | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    level: float = 0.9,
+    units: Units = "nats",
+    model: Estimator | Path | str = "small",
+    queries: int = QUERIES,
+    on_start: Callable[[int], None] | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> Matrix:
+    """Estimate the mutual information of every pair of columns, or of all with a target.
+
+    Every pair uses the rows that are complete in it. A pair without an answer - fewer than 8 such
+    rows, or a column that does not vary in them - stays blank and says why.
+
+    Args:
+        frame: (n, columns): pandas DataFrame, mapping of names to columns, or array, whose columns
+            are called '0', '1', .... Text and unordered pandas categories count as categories.
+        target: a column or a group that everything else is held against; None for every pair.
+        groups: names of groups and their columns; columns of no group are left out. Each group is
+            one variable of several columns.
+        level: of the intervals.
+        units: 'nats' or 'bits'.
+        model: 'small', 'base', a path, or an `Estimator`.
+        queries: most rows of a pair that the row stream compares with all rows; `estimate` takes
+            more, is slower and may differ a little.
+        on_start: is told how many pairs there are.
+        on_done: is told how many more are done.
+
+    Raises:
+        ValueError: a column that cannot be read, or a name that is not there.
+
+    Example:
+        >>> table = mistdata.matrix(frame, target="outcome")       # doctest: +SKIP
+        >>> table.to_pandas(); table.heatmap("outcome.png")        # doctest: +SKIP
+    """
+    chosen = open_model(model)
+    check_level(level, chosen.network.config.levels)
+    check_units(units)
+    variables = _variables(read_frame(frame), groups, target)
+    names = [name for name in variables if name != target]
+    wanted = list(_wanted(names, target))
+    joined = [_join(variables[x], variables[y]) for x, y in wanted]
+    samples = [sample for sample in joined if isinstance(sample, Sample)]
+    if on_start is not None:
+        on_start(len(samples))
+    answers = iter(
+        chosen.answers(samples, level=level, units=units, queries=queries, advance=on_done)
+    )
+    pairs = tuple(
+        Pair(x, y, next(answers)) if isinstance(sample, Sample) else Pair(x, y, None, sample)
+        for (x, y), sample in zip(wanted, joined, strict=True)
+    )
+    return Matrix(tuple(names), target, pairs, level, units)
+
+
+def read_frame(frame: Any) -> dict[str, Column]:
+    """Read the columns of a frame by name.
+
+    Args:
+        frame: as in `matrix`.
+
+    Raises:
+        ValueError: two columns of one name, or a column that cannot be read.
+    """
+    columns = read_columns(frame, "frame")
+    named = {column.name: column for column in columns}
+    if len(named) < len(columns):
+        names = [column.name for column in columns]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"frame must have one column of each name, found two called {twice!r}")
+    return named
+
+
+def _variables(
+    columns: Mapping[str, Column], groups: Mapping[str, Sequence[str]] | None, target: str | None
+) -> Variables:
+    """Collect the columns of every variable, the target among them."""
+    found: dict[str, Sequence[Column]] = {name: [column] for name, column in columns.items()}
+    if groups is not None:
+        found = {name: _group(name, members, columns) for name, members in groups.items()}
+    if target is None:
+        _check_apart(found)
+    elif target not in found:
+        found[target] = [columns[_require(target, {**columns, **found}, "target")]]
+    for name, members in found.items():
+        if name != target and target is not None and _shared(members, found[target]):
+            raise ValueError(f"target {target!r} must not be part of {name!r}")
+    if len(found) < 2:
+        raise ValueError(f"there must be at least two variables, got {len(found)}")
+    return found
+
+
+def _group(name: str, members: Sequence[str], columns: Mapping[str, Column]) -> list[Column]:
+    if isinstance(members, str) or not members:
+        raise ValueError(f"group {name!r} must list its columns, got {members!r}")
+    return [columns[_require(member, columns, f"group {name!r}")] for member in members]
+
+
+def _require(name: str, known: Mapping[str, Any], where: str) -> str:
+    if name not in known:
+        raise ValueError(f"{where}: no column {name!r}{did_you_mean(str(name), known)}")
+    return name
+
+
+def _check_apart(variables: Variables) -> None:
+    """Refuse groups that share a column, which tells everything about itself."""
+    for one, other in combinations(variables, 2):
+        if shared := _shared(variables[one], variables[other]):
+            raise ValueError(
+                f"groups must not share columns, found {shared[0]!r} in {one!r} and in {other!r}"
+            )
+
+
+def _shared(one: Sequence[Column], other: Sequence[Column]) -> list[str]:
+    names = {column.name for column in other}
+    return [column.name for column in one if column.name in names]
+
+
+def _wanted(names: Sequence[str], target: str | None) -> Iterator[tuple[str, str]]:
+    if target is None:
+        yield from combinations(names, 2)
+    else:
+        yield from ((name, target) for name in names)
+
+
+def _join(x: Sequence[Column], y: Sequence[Column]) -> Sample | str:
+    """Bring a pair together, or say why it has no answer."""
+    try:
+        return join(x, y)
+    except ValueError as error:
+        return str(error)
+
+
+def _record(pair: Pair) -> dict[str, Any]:
+    one = pair.estimate
+    return {
+        "x": pair.x,
+        "y": pair.y,
+        "median": None if one is None else one.median,
+        "lower": None if one is None else one.lower,
+        "upper": None if one is None else one.upper,
+        "mean": None if one is None else one.mean,
+        "n": None if one is None else one.n,
+        "dropped": None if one is None else one.dropped,
+        "warnings": pair.reason if one is None else "; ".join(one.warnings),
+    }

@@ -1,0 +1,93 @@
+"""One sample as the network reads it: the complete rows of x and y, encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from mistdata.estimator.columns import Array, Column, Kind, encode, read_columns
+from mistdata.estimator.prepare import MIN_ROWS
+
+Missing = Literal["drop", "raise"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Joint rows of X and Y, all finite, no column constant.
+
+    Args:
+        x: (n, dim_x) float64.
+        y: (n, dim_y) float64.
+        dropped: rows that were left out, as a value was missing.
+    """
+
+    x: Array
+    y: Array
+    dropped: int = 0
+
+
+def read_sides(
+    x: Any, y: Any, x_kind: Kind = "auto", y_kind: Kind = "auto", names: str = "xy"
+) -> tuple[list[Column], list[Column]]:
+    """Read both sides, whose rows belong together by position.
+
+    Args:
+        x: as `read_columns` takes it.
+        y: likewise.
+        x_kind: of the columns of x.
+        y_kind: of the columns of y.
+        names: what messages call the two.
+
+    Raises:
+        ValueError: a column cannot be read, or both are pandas objects of other indices.
+    """
+    indices = [data.index for data in (x, y) if hasattr(data, "iloc")]
+    if len(indices) == 2 and not indices[0].equals(indices[1]):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same index, found others; align them, or"
+            " reset_index(drop=True) to pair the rows by position"
+        )
+    return read_columns(x, names[0], x_kind), read_columns(y, names[1], y_kind)
+
+
+def check_missing(missing: str) -> None:
+    """Refuse a treatment of missing values that is not known.
+
+    Raises:
+        ValueError: naming those that are.
+    """
+    if missing not in get_args(Missing):
+        raise ValueError(f"missing must be one of {', '.join(get_args(Missing))}, got {missing!r}")
+
+
+def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") -> Sample:
+    """Bring together the rows in which neither side has a missing value.
+
+    Args:
+        x: columns of X.
+        y: columns of Y; their row i belongs to row i of X.
+        missing: 'drop' leaves out rows with a missing value, 'raise' refuses them.
+
+    Raises:
+        ValueError: on unequal numbers of rows, fewer than 8 complete ones, a column that does not
+            vary within them, or a missing value where these are refused.
+    """
+    check_missing(missing)
+    n, other = len(x[0].values), len(y[0].values)
+    if n != other:
+        raise ValueError(f"both sides must have the same number of rows, got {n} and {other}")
+    absent = [np.isnan(column.values) for column in (*x, *y)]
+    complete = ~np.logical_or.reduce(absent)
+    used = int(complete.sum())
+    if missing == "raise" and used < n:
+        first = next(c for c, gone in zip((*x, *y), absent, strict=True) if gone.any())
+        raise ValueError(f"{first.label} must have no missing value, found some (missing='raise')")
+    if used < MIN_ROWS:
+        what = "rows without a missing value" if used < n else "rows"
+        raise ValueError(f"there must be at least {MIN_ROWS} {what}, got {used}")
+    rows = None if used == n else complete
+    left, right = (np.concatenate([encode(c, rows) for c in side], axis=1) for side in (x, y))
+    return Sample(left, right, n - used)

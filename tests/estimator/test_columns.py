@@ -1,0 +1,174 @@
+"""What users hold becomes columns of numbers, or one error that names the column."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mistdata.estimator.columns import MAX_CATEGORIES, encode, read_columns
+
+NUMBERS = [3.0, 1.0, 2.0, 1.0]
+WORDS = ["b", "a", "c", "a"]
+
+
+def values(data, kind="auto"):
+    (column,) = read_columns(data, "x", kind)
+    return column.values.tolist()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NUMBERS,
+        tuple(NUMBERS),
+        np.array(NUMBERS),
+        np.array(NUMBERS, dtype=np.float32)[:, None],
+        np.array(NUMBERS, dtype=object),
+        np.array([decimal.Decimal(3), 1, 2.0, np.float32(1)], dtype=object),
+        torch.tensor(NUMBERS, requires_grad=True),
+        torch.tensor(NUMBERS, dtype=torch.bfloat16),
+        pd.Series(NUMBERS),
+        pd.Series(NUMBERS, dtype="Float64"),
+        pd.DataFrame({"a": NUMBERS}),
+        {"a": NUMBERS},
+    ],
+)
+def test_numbers_are_read_from_every_container(data):
+    assert values(data) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array([2, 0, 1, 0], dtype=np.int8),
+        torch.tensor([2, 0, 1, 0]),
+        pd.Series([5, 3, 4, 3], dtype="Int64"),
+        pd.Categorical(WORDS, ["a", "c", "b"], ordered=True),
+        np.array(["2020-01-03", "2020-01-01", "2020-01-02", "2020-01-01"], dtype="datetime64[D]"),
+        pd.to_datetime(["2020-01-03", "2020-01-01", "2020-01-02", "2020-01-01"], utc=True),
+        [datetime.date(2020, 1, day) for day in (3, 1, 2, 1)],
+        pd.to_timedelta([3, 1, 2, 1], unit="s"),
+        np.array([2**63 + 7, 2**63 + 5, 2**63 + 6, 2**63 + 5], dtype=np.uint64),
+        np.array([-(2**62) + 2, -(2**62), -(2**62) + 1, -(2**62)]),
+    ],
+)
+def test_what_has_an_order_keeps_it_to_the_last_digit(data):
+    column = data if isinstance(data, np.ndarray | torch.Tensor | list) else pd.Series(data)
+    assert np.unique(values(column), return_inverse=True)[1].tolist() == [2, 0, 1, 0]
+
+
+def test_truth_values_are_numbers():
+    assert values(np.array([True, False])) == [1, 0]
+    assert values(pd.Series([True, None, False], dtype="boolean"))[::2] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [1.0, None, 2.0],
+        np.array([1.0, np.nan, 2.0]),
+        np.array([1, None, 2], dtype=object),
+        pd.Series([1, None, 2], dtype="Int64"),
+        pd.Series([1, pd.NA, 2], dtype=object),
+        np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="datetime64[s]"),
+        pd.Series(["2020-01-01", None, "2020-01-02"], dtype="datetime64[ns]"),
+        [datetime.date(2020, 1, 1), None, datetime.date(2020, 1, 2)],
+        ["a", None, "b"],
+        pd.Series(["a", None, "b"]),
+        pd.Series(["a", None, "b"], dtype="category"),
+        pd.Series(["a", np.nan, "b"], dtype=object),
+    ],
+)
+def test_missing_values_are_nan(data):
+    assert np.isnan(values(data)).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WORDS,
+        np.array(WORDS),
+        np.array(WORDS, dtype=object),
+        pd.Series(WORDS),
+        pd.Series(WORDS, dtype="string"),
+        pd.Series(WORDS, dtype="category"),
+    ],
+)
+def test_words_are_categories_without_an_order(data):
+    (column,) = read_columns(data, "x")
+    assert column.unordered
+    indicators = encode(column, None)
+    # 'a' is the most frequent and needs no column of its own
+    assert indicators.tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
+
+
+def test_two_categories_are_one_column_and_one_is_refused():
+    (column,) = read_columns(["m", "f", "f", "f"], "x")
+    assert encode(column, None).tolist() == [[1], [0], [0], [0]]
+    with pytest.raises(ValueError, match="x must vary, found one value in all 3 rows"):
+        encode(column, np.array([False, True, True, True]))
+
+
+def test_categories_do_not_depend_on_their_names():
+    codes = np.random.default_rng(0).integers(5, size=60)
+    one, other = (
+        encode(read_columns(data, "x", "category")[0], None) for data in (codes, (3 * codes) % 5)
+    )
+    assert sorted(one.T.tolist()) == sorted(other.T.tolist())
+    assert one.shape == (60, 4)
+
+
+def test_numbers_can_be_declared_categories():
+    (column,) = read_columns([4, 2, 9, 2], "x", "category")
+    assert column.unordered
+    assert column.values.tolist() == [1, 0, 2, 0]
+
+
+def test_columns_carry_the_names_of_their_owner():
+    frame = pd.DataFrame({"age": NUMBERS, 7: NUMBERS})
+    assert [c.label for c in read_columns(frame, "x")] == ["x column 'age'", "x column 7"]
+    assert [c.name for c in read_columns(frame, "x")] == ["age", "7"]
+    assert [c.label for c in read_columns(frame["age"], "y")] == ["y 'age'"]
+    assert [c.label for c in read_columns(np.ones((3, 2)), "y")] == ["y column 0", "y column 1"]
+    assert [c.label for c in read_columns(np.ones(3), "y")] == ["y"]
+
+
+def test_columns_of_one_name_are_read_apart():
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=["a", "a"])
+    assert [column.values.tolist() for column in read_columns(frame, "x")] == [[1, 3], [2, 4]]
+
+
+MANY = [f"w{i}" for i in range(MAX_CATEGORIES + 1)]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        ({"a": [1, np.inf, 2]}, "auto", "x column 'a' must be finite, found inf in 1 of 3 rows, "),
+        ({"a": [1, [2], 3]}, "auto", "x column 'a' must have rows of equal length"),
+        ({"a": [1, "b", 3]}, "auto", "x column 'a' must hold numbers or text, found int and str"),
+        ({"a": [{}, {}]}, "auto", "x column 'a' must hold numbers or text, found dict"),
+        (
+            {"a": [datetime.date.min, 1]},
+            "auto",
+            "x column 'a' must hold numbers or times, found b",
+        ),
+        ({"a": np.ones(3, dtype=complex)}, "auto", "x column 'a' must hold .*, found complex128"),
+        ({"a": MANY}, "auto", r"at most 32 categories, found 33, as 'w0', 'w1', 'w10'; merge the"),
+        ({"a": [*map(str, range(40)), "n/a"]}, "auto", "it looks like numbers, but 'n/a' is none"),
+        ({"a": WORDS}, "numeric", "x column 'a' must hold numbers, found text .*, as 'a', 'b'"),
+        ({"a": NUMBERS, "b": [1, 2]}, "auto", "x column 'b' must have 4 rows like x column 'a'"),
+        ({"a": [{}], "b": MANY, "c": [1j]}, "auto", "found dict; nor can be read: 'b', 'c'"),
+        ({}, "auto", "x must have at least one column"),
+        (np.ones((2, 2, 2)), "auto", r"x must be \(n,\) or \(n, columns\), got \(2, 2, 2\)"),
+        (3.0, "auto", r"x must be \(n,\) or \(n, columns\), got \(\)"),
+        ([[1, 2], [3]], "auto", "x must have rows of equal length"),
+        (NUMBERS, "ordinal", "x: kind must be one of auto, numeric, category, got 'ordinal'"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error_that_names_the_column(data, kind, message):
+    with pytest.raises(ValueError, match=message):
+        read_columns(data, "x", kind)

@@ -1,0 +1,176 @@
+"""Every pair of columns, or everything against a target, with what has no answer left blank."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mistdata import matrix
+from mistdata.estimator.heatmap import similar_first
+from mistdata.estimator.matrix import QUERIES
+from tests.tiny import tiny_estimator
+
+ESTIMATOR = tiny_estimator()
+NAMES = ("a", "b", "c", "d")
+
+
+def table(n=60):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(n, 4))
+    values[:, 2] += values[:, 0]
+    return pd.DataFrame(values, columns=list(NAMES))
+
+
+def ask(frame, **options):
+    return matrix(frame, model=ESTIMATOR, **options)
+
+
+def test_every_pair_gets_what_it_would_get_alone():
+    frame = table()
+    found = ask(frame)
+    assert [(pair.x, pair.y) for pair in found.pairs] == list(combinations(NAMES, 2))
+    assert len(frame) < QUERIES  # then the row stream compares all rows here, too
+    for pair in found.pairs:
+        alone = ESTIMATOR(frame[pair.x], frame[pair.y])
+        np.testing.assert_allclose(pair.estimate.quantiles, alone.quantiles, rtol=1e-4, atol=1e-6)
+
+
+def test_the_array_is_symmetric_and_blank_on_the_diagonal():
+    found = ask(table())
+    for what in ("median", "mean", "lower", "upper", "n", "dropped"):
+        values = found.array(what)
+        np.testing.assert_array_equal(values, values.T)
+        assert np.isnan(values.diagonal()).all()
+        assert np.isfinite(values).sum() == 12
+    pair = found.pairs[4]
+    assert (pair.x, pair.y) == ("b", "d")
+    assert found.array()[1, 3] == pair.estimate.median
+
+
+def test_arrays_and_mappings_are_frames_too():
+    frame = table()
+    for other in (frame.to_numpy(), {name: frame[name].to_numpy() for name in NAMES}):
+        np.testing.assert_array_equal(ask(other).array(), ask(frame).array())
+    assert ask(frame.to_numpy()).names == ("0", "1", "2", "3")
+
+
+def test_pairs_use_the_rows_that_are_complete_in_them():
+    frame = table()
+    frame.loc[:4, "a"] = np.nan
+    frame.loc[3:9, "b"] = np.nan
+    found = ask(frame)
+    assert found.array("n")[0].tolist()[1:] == [50, 55, 55]
+    assert found.array("dropped")[1].tolist()[2:] == [7, 7]
+    alone = ESTIMATOR(frame["a"], frame["b"])
+    assert found.pairs[0].estimate.median == pytest.approx(alone.median, rel=1e-4, abs=1e-6)
+    assert found.warnings == (
+        "10 of 60 rows have a missing value and were left out (a and b)",
+        "5 of 60 rows have a missing value and were left out (a and c, and 1 more pairs)",
+        "7 of 60 rows have a missing value and were left out (b and c, and 1 more pairs)",
+    )
+
+
+def test_a_pair_without_an_answer_is_blank_and_says_why():
+    frame = table().assign(d=1.0)
+    frame.loc[5:, "b"] = np.nan
+    found = ask(frame)
+    blank = {(p.x, p.y): p.reason for p in found.pairs if p.estimate is None}
+    assert set(blank) == {("a", "b"), ("b", "c"), ("b", "d"), ("a", "d"), ("c", "d")}
+    assert blank["a", "b"] == "there must be at least 8 rows without a missing value, got 5"
+    assert blank["a", "d"] == "frame column 'd' must vary, found one value in all 60 rows"
+    assert np.isnan(found.array()[0, 1])
+    assert found.ranked()[0].estimate is not None
+    assert found.records()[-1]["median"] is None
+    assert any("must vary" in sentence for sentence in found.warnings)
+
+
+def test_a_target_is_held_against_every_other_column():
+    found = ask(table(), target="c")
+    assert found.names == ("a", "b", "d")
+    assert [(pair.x, pair.y) for pair in found.pairs] == [("a", "c"), ("b", "c"), ("d", "c")]
+    assert found.array().shape == (3,)
+    np.testing.assert_allclose(found.array(), ask(table()).array()[2, [0, 1, 3]], rtol=1e-4)
+
+
+def test_groups_are_variables_of_several_columns():
+    frame = table()
+    found = ask(frame, groups={"one": ["a", "b"], "other": ["d"]}, target="c")
+    assert found.names == ("one", "other")
+    alone = ESTIMATOR(frame[["a", "b"]], frame["c"])
+    assert found.array()[0] == pytest.approx(alone.median, rel=1e-4, abs=1e-6)
+    found = ask(frame, groups={"one": ["a", "b"], "other": ["c", "d"]})
+    assert [(pair.x, pair.y) for pair in found.pairs] == [("one", "other")]
+    found = ask(frame, groups={"one": ["a", "b"], "two": ["b", "d"], "out": ["c"]}, target="out")
+    assert found.names == ("one", "two")
+
+
+def test_categories_stand_beside_numbers():
+    frame = table().assign(site=np.tile(["oslo", "rome", "bern"], 20))
+    found = ask(frame, target="site")
+    alone = ESTIMATOR(frame["a"], frame["site"])
+    assert found.array()[0] == pytest.approx(alone.median, rel=1e-4, abs=1e-6)
+
+
+def test_a_frame_of_answers_has_one_row_for_every_pair():
+    found = ask(table(), units="bits", level=0.5).to_pandas()
+    assert len(found) == 6
+    assert (found["lower"] <= found["median"]).all()
+    assert (found["median"] <= found["upper"]).all()
+    assert found["median"].is_monotonic_decreasing
+    nats = ask(table()).to_pandas()
+    np.testing.assert_allclose(found["median"] * np.log(2), nats["median"])
+
+
+def test_progress_counts_the_pairs_that_have_an_answer():
+    frame = table().assign(d=1.0)
+    told, done = [], []
+    ask(frame, on_start=told.append, on_done=done.append)
+    assert told == [3]
+    assert sum(done) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "dd"}, "target: no column 'dd'; did you mean 'd'"),
+        ({"groups": {"g": ["a", "bb"]}}, "group 'g': no column 'bb'; did you mean 'b'"),
+        ({"groups": {"g": "ab"}}, "group 'g' must list its columns, got 'ab'"),
+        ({"groups": {"g": [], "h": ["a"]}}, r"group 'g' must list its columns, got \[\]"),
+        ({"groups": {"g": ["a", "b"], "h": ["b"]}}, "found 'b' in 'g' and in 'h'"),
+        ({"groups": {"g": ["a", "b"]}, "target": "b"}, "target 'b' must not be part of 'g'"),
+        ({"groups": {"g": ["a"]}}, "at least two variables, got 1"),
+        ({"level": 2}, "level must lie in"),
+        ({"units": "hartleys"}, "units must be one of"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ask(table(), **options)
+
+
+def test_frames_that_cannot_be_read_are_refused():
+    with pytest.raises(ValueError, match="found two called 'a'"):
+        ask(table().set_axis(["a", "a", "b", "c"], axis=1))
+    with pytest.raises(ValueError, match=r"column 'b' must be finite.*; nor can be read: 'c'"):
+        ask(table().assign(b=np.inf, c=[{}] * 60))
+
+
+def test_pictures_are_drawn(tmp_path):
+    frame = table().assign(e=1.0, **{"a name that is far too long for a label": range(60)})
+    for name, options in (("square", {}), ("target", {"target": "c"})):
+        path = tmp_path / f"{name}.png"
+        ask(frame, **options).heatmap(path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+    names = {f"{i}": np.random.default_rng(i).normal(size=20) for i in range(20)}
+    ask(names).heatmap(tmp_path / "many.png")
+
+
+def test_variables_that_tell_much_of_each_other_stand_together():
+    groups = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
+    values = np.where(groups[:, None] == groups, 1.0, 0.01)
+    np.fill_diagonal(values, np.nan)
+    assert (np.diff(groups[similar_first(values)]) != 0).sum() == 2
+    values[0] = values[:, 0] = np.nan
+    assert sorted(similar_first(values)) == list(range(9))
+    assert similar_first(np.full((2, 2), np.nan)) == [0, 1]

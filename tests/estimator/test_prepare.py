@@ -1,0 +1,83 @@
+"""Preparations agree with independent computations and keep what they promise."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm, rankdata
+
+from mistdata.estimator.prepare import (
+    chosen_rows,
+    double_ranks,
+    prepared,
+    scores_of_ranks,
+    soft_uniform,
+)
+
+
+def test_double_ranks_are_twice_those_of_scipy():
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=(4, 30, 3)), rng.integers(0, 5, size=(4, 30, 3))):
+        expected = 2 * (rankdata(values, method="average", axis=1) - 1)
+        assert np.array_equal(double_ranks(torch.from_numpy(values)).numpy(), expected)
+
+
+def test_rank_scores_are_standardised_quantiles_of_the_normal():
+    column = torch.tensor([[3.0], [1.0], [2.0], [4.0]]).unsqueeze(0)
+    expected = norm.ppf((np.array([2, 0, 1, 3]) + 0.5) / 4)
+    scores = scores_of_ranks(double_ranks(column), torch.float64)[0, :, 0].numpy()
+    np.testing.assert_allclose(scores, expected / expected.std(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [100, 4000])
+def test_soft_ranks_are_close_to_ranks_and_increase(n):
+    rng = np.random.default_rng(1)
+    values = torch.from_numpy(np.exp(rng.normal(size=(1, n, 2))))
+    soft, doubled = soft_uniform(values), double_ranks(values)
+    ranks = (doubled + 1) / (2 * n)
+    assert (soft - ranks).abs().max() < 0.15
+    order = values[0, :, 0].argsort()
+    assert (soft[0, order, 0].diff() >= 0).all()
+    assert soft.min() > 0 and soft.max() < 1
+
+
+def test_the_soft_rank_of_many_rows_is_that_of_all_rows(monkeypatch):
+    rng = np.random.default_rng(2)
+    values = torch.from_numpy(rng.standard_t(2, size=(1, 3000, 1)))
+    cut = soft_uniform(values)
+    monkeypatch.setattr("mistdata.estimator.prepare.SOFT_POINTS", 3000)
+    assert (cut - soft_uniform(values)).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("prep", ["soft", "affine"])
+def test_units_of_a_column_do_not_matter(prep):
+    values = torch.randn(1, 50, 2, dtype=torch.float64)
+    moved = values * torch.tensor([3.0, 0.2]) + torch.tensor([-7.0, 1.0])
+    before, after = (prepared(each, None, prep, torch.float64) for each in (values, moved))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("prep", ["rank", "soft", "affine"])
+def test_scores_have_mean_zero_and_unit_variance_whatever_the_tails(prep):
+    values = torch.from_numpy(np.random.default_rng(3).standard_cauchy(size=(2, 500, 3)))
+    scores = prepared(values, double_ranks(values), prep, torch.float64)
+    assert scores.isfinite().all()
+    assert scores.mean(dim=1).abs().max() < 1e-8
+    assert (scores.square().mean(dim=1) - 1).abs().max() < 1e-3
+
+
+def test_rows_are_chosen_by_their_content_alone():
+    values = torch.randn(2, 300, 5, dtype=torch.float64)
+    doubled = double_ranks(values)
+    chosen = chosen_rows(doubled, 40)
+    assert chosen.shape == (2, 40)
+    shuffle = torch.randperm(300)
+    again = chosen_rows(doubled[:, shuffle][:, :, [3, 4, 1, 0, 2]], 40)
+    assert torch.equal(shuffle[again], chosen)
+    assert chosen_rows(doubled, 300) is None
+
+
+def test_chosen_rows_are_spread_over_the_sample():
+    """The mean score of 512 of 4,096 rows lies within 4 of its standard errors."""
+    values = torch.randn(1, 4096, 2, dtype=torch.float64)
+    chosen = chosen_rows(double_ranks(values), 512)[0]
+    assert values[0, chosen].mean(dim=0).abs().max() < 4 / 512**0.5
