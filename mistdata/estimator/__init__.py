@@ -15,8 +15,9 @@ except ModuleNotFoundError:
     ) from None
 
 from mistdata.estimator.checkpoint import Training, load_network
+from mistdata.estimator.config import CONFIGS, NetworkConfig
 from mistdata.estimator.estimate import Estimator
-from mistdata.estimator.network import CONFIGS, Network, NetworkConfig
+from mistdata.estimator.network import Network
 from mistdata.estimator.quantiles import pinball, stabilise
 from mistdata.estimator.result import Estimate
 

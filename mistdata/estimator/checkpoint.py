@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mistdata.estimator.network import Network, NetworkConfig
+from mistdata.estimator.config import NetworkConfig
+from mistdata.estimator.network import Network
 
 SCHEMA = 2
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"

@@ -16,7 +16,7 @@ from mistdata.estimator.prepare import standardise
 CELL_FEATURES = 4
 GRAM_CHANNELS = 10  # fixed moments whose noise is of order n^(-1/2)
 OTHER_CHANNELS = 6  # partial correlations and distances
-GLOBAL_FEATURES = 8
+GLOBAL_FEATURES = 9
 INFORMATION = 3
 SHRINKAGES = (0.01, 0.2)
 LEAST_SHRINKAGE = 1e-5  # keeps float32 factors of duplicated columns positive at any n
@@ -229,7 +229,7 @@ def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tens
         dim_y: columns of Y.
 
     Returns:
-        (batch, 8), symmetric in X and Y.
+        (batch, 9), symmetric in X and Y.
     """
     size = dim_x + dim_y
     numbers = [
@@ -238,6 +238,7 @@ def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tens
         math.log(n / size) - 3,
         math.log(dim_x * dim_y) / 2 - 1,
         math.log1p(dim_x * dim_y / n),
+        abs(math.log(dim_x / dim_y)),
     ]
     fixed = information.new_tensor(numbers).expand(len(information), -1)
     return torch.cat([fixed, information.log1p()], dim=1)

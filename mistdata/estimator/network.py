@@ -9,13 +9,11 @@ and, with ranks, increasing maps of any column; free in n, dim_x and dim_y.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mistdata.estimator.config import NetworkConfig
 from mistdata.estimator.features import (
     CELL_FEATURES,
     GLOBAL_FEATURES,
@@ -39,76 +37,7 @@ from mistdata.estimator.prepare import (
 from mistdata.estimator.quantiles import QuantileHead
 from mistdata.estimator.rows import RowStream
 
-LEVELS = (0.01, 0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975, 0.99)
 QUERIES = 2048  # most query rows of the row stream
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """The widths of a network; JSON-able.
-
-    Args:
-        cell: learned features of a cell.
-        cell_hidden: hidden width of the map that learns them.
-        pair: channels of a pair of columns.
-        product: channels of the matrix product of pairs.
-        blocks: pair blocks.
-        expansion: hidden width of a block's MLP, in units of `pair`.
-        metrics: learned metrics of the row stream on each side; 0 leaves the stream out.
-        bandwidths: of each metric.
-        row: width of the row stream.
-        levels: quantile levels, increasing in (0, 1), with 0.5 among them.
-    """
-
-    cell: int = 8
-    cell_hidden: int = 16
-    pair: int = 32
-    product: int = 16
-    blocks: int = 3
-    expansion: int = 2
-    metrics: int = 2
-    bandwidths: int = 5
-    row: int = 32
-    levels: tuple[float, ...] = LEVELS
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            least = 2 if field.name == "bandwidths" else int(field.name != "metrics")
-            if field.name != "levels" and getattr(self, field.name) < least:
-                value = getattr(self, field.name)
-                raise ValueError(f"{field.name} must be at least {least}, got {value}")
-        ordered = tuple(sorted(set(self.levels)))
-        if ordered != self.levels or not 0 < ordered[0] <= 0.5 <= ordered[-1] < 1:
-            raise ValueError(f"levels must increase within (0, 1), got {self.levels}")
-        if 0.5 not in self.levels:
-            raise ValueError(f"levels must contain 0.5, got {self.levels}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the widths as JSON types."""
-        return asdict(self) | {"levels": list(self.levels)}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Self:
-        """Read what `to_json` wrote.
-
-        Args:
-            record: names and values.
-
-        Raises:
-            ValueError: on a key that is missing or not known.
-        """
-        expected = {field.name for field in fields(cls)}
-        if set(record) != expected:
-            raise ValueError(f"network config must have {sorted(expected)}, got {sorted(record)}")
-        return cls(**record | {"levels": tuple(record["levels"])})
-
-
-CONFIGS = {
-    "small": NetworkConfig(),
-    "base": NetworkConfig(
-        cell=16, cell_hidden=32, pair=64, product=32, blocks=4, metrics=3, row=64
-    ),
-}
 
 
 class Network(nn.Module):
@@ -132,18 +61,14 @@ class Network(nn.Module):
         self.embed_noise = nn.Linear(grams, width, bias=False)
         self.embed_facts = nn.Linear(GLOBAL_FEATURES, width)
         self.relation = nn.Linear(3, width, bias=False)
-        self.blocks = nn.ModuleList(
-            PairBlock(width, config.product, config.expansion) for _ in range(config.blocks)
-        )
+        self.blocks = nn.ModuleList(PairBlock(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
         self.contribution = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
         self.rows = None
         kernels, told = config.metrics * config.bandwidths, 0
         if config.metrics:
             told = 2 * config.row
-            self.rows = RowStream(
-                width, config.cell, GLOBAL_FEATURES, config.metrics, config.bandwidths, config.row
-            )
+            self.rows = RowStream(config, GLOBAL_FEATURES)
         pooled = 2 * width
         self.pool = nn.Sequential(nn.Linear(2 * width + GLOBAL_FEATURES + told, pooled), nn.GELU())
         self.trust = nn.Linear(pooled, 2 + INFORMATION + kernels)

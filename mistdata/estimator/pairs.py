@@ -10,30 +10,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mistdata.estimator.config import NetworkConfig
+
 
 class PairBlock(nn.Module):
-    """One exchange between pairs: gated matrix product, means of rows and columns, MLP.
+    """One exchange between pairs: gated matrix product, column attention, MLP.
 
     Each step is a pre-norm residual:
 
         h_jk += W [σ(g_jk) norm(Σ_l a_jl b_lk / √D)]     a, b, g linear in norm(h)
-        h_jk += u_j + v_k                                u_j, v_k from the means around j, k
+        h_jk += u_j + v_k                                u_j, v_k from what attention says of j, k
         h_jk += MLP(norm(h_jk))
 
     Args:
-        width: channels c.
-        product: channels of the matrix product.
-        expansion: hidden width of the MLP, in units of c.
+        config: the widths.
     """
 
-    def __init__(self, width: int, product: int, expansion: int) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        width, product, expansion = config.pair, config.product, config.expansion
         self.norm_product = nn.LayerNorm(width)
         self.factors = nn.Linear(width, 3 * product)
         self.norm_out = nn.LayerNorm(product)
         self.product = nn.Linear(product, width)
-        self.norm_means = nn.LayerNorm(width)
-        self.means = nn.Linear(3 * width, 2 * width)
+        self.columns = ColumnAttention(width, config.heads)
+        self.tell = nn.Linear(self.columns.channels, 2 * width)
         self.mlp = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, expansion * width),
@@ -44,8 +45,7 @@ class PairBlock(nn.Module):
     def forward(self, pairs: Tensor, dim_x: int) -> Tensor:
         """Return the updated pairs: (batch, D, D, c) → (batch, D, D, c)."""
         pairs = pairs + self._exchange(self.norm_product(pairs))
-        told = self.norm_means(summary(pairs, dim_x)).flatten(2)
-        first, second = self.means(told).chunk(2, dim=-1)
+        first, second = self.tell(self.columns(pairs, dim_x)).chunk(2, dim=-1)
         pairs = pairs + first.unsqueeze(2) + second.unsqueeze(1)
         updated: Tensor = pairs + self.mlp(pairs)
         return updated
@@ -60,23 +60,41 @@ class PairBlock(nn.Module):
         return update
 
 
-def summary(pairs: Tensor, dim_x: int) -> Tensor:
-    """What the pairs say of each column j: means over its own side and the other, and (j, j).
+class ColumnAttention(nn.Module):
+    """What each column j learns from its pairs (j, k): over its own side, and over the other.
+
+    On either side: the mean over k, and for every head h the weighted mean Σ_k softmax_k(s_h) h_jk
+    with logits s_h linear in h_jk: the mean sees how many columns are related to j, a head sees
+    the closest of them. And the pair (j, j) itself.
 
     Args:
-        pairs: (batch, D, D, c).
-        dim_x: how many columns are X.
-
-    Returns:
-        (batch, D, 3, c).
+        width: channels c of the pairs.
+        heads: H.
     """
-    batch, size, _, width = pairs.shape
-    sides = side_weights(size, dim_x, pairs)
-    # As a matrix product: slices would each fill a tensor of zeros on the way back.
-    means = (sides @ pairs.reshape(batch * size, size, width)).view(batch, size, 2, width)
-    own = torch.cat([means[:, :dim_x, :1], means[:, dim_x:, 1:]], dim=1)
-    other = torch.cat([means[:, :dim_x, 1:], means[:, dim_x:, :1]], dim=1)
-    return torch.cat([own, other, pairs.diagonal(dim1=1, dim2=2).mT.unsqueeze(2)], dim=2)
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.channels = (3 + 2 * heads) * width
+        self.logits = nn.Linear(width, heads)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, pairs: Tensor, dim_x: int) -> Tensor:
+        """(batch, D, D, c) → (batch, D, channels)."""
+        batch, size, _, width = pairs.shape
+        sides = side_weights(size, dim_x, pairs)
+        outside = torch.where(sides > 0, 0.0, -torch.inf).to(pairs.dtype)
+        logits = self.logits(pairs).mT.unsqueeze(3) + outside
+        heads = logits.softmax(dim=-1).flatten(2, 3)
+        weights = torch.cat([sides.expand(batch, size, -1, -1), heads], dim=2)
+        # As a matrix product: slices would each fill a tensor of zeros on the way back.
+        means = weights.flatten(0, 1) @ pairs.reshape(batch * size, size, width)
+        kinds = means.view(batch, size, 1 + self.heads, 2, width)
+        own = torch.cat([kinds[:, :dim_x, :, 0], kinds[:, dim_x:, :, 1]], dim=1)
+        other = torch.cat([kinds[:, :dim_x, :, 1], kinds[:, dim_x:, :, 0]], dim=1)
+        itself = pairs.diagonal(dim1=1, dim2=2).mT.unsqueeze(2)
+        told: Tensor = self.norm(torch.cat([own, other, itself], dim=2)).flatten(2)
+        return told
 
 
 def side_weights(size: int, dim_x: int, like: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mistdata.estimator.config import NetworkConfig
 from mistdata.estimator.kernels import augmented, kernel_sums
-from mistdata.estimator.pairs import summary
+from mistdata.estimator.pairs import ColumnAttention
 from mistdata.estimator.prepare import standardise
 
 FLOOR = 0.01  # of a sum of kernels, where one neighbour at distance 0 counts 1
@@ -44,23 +45,20 @@ class RowStream(nn.Module):
     """Pointwise information from learned kernels and attention, averaged over query rows.
 
     Args:
-        pair: channels of the pairs.
-        cell: learned features of a cell.
+        config: the widths.
         facts: global features.
-        metrics: M, learned metrics a side.
-        bandwidths: rungs of the ladder; each is half as wide as the one before.
-        width: of the map on the features of a query, and of the answer.
     """
 
-    def __init__(
-        self, pair: int, cell: int, facts: int, metrics: int, bandwidths: int, width: int
-    ) -> None:
+    def __init__(self, config: NetworkConfig, facts: int) -> None:
         super().__init__()
-        self.metrics, self.bandwidths = metrics, bandwidths
-        self.kernels = metrics * bandwidths
-        self.weights = nn.Linear(3 * pair, metrics + cell)
-        self.mixing = nn.Linear(pair, metrics - 1) if metrics > 1 else None
-        self.sharpness = nn.Linear(3 * pair + facts, metrics)
+        self.metrics, self.bandwidths = config.metrics, config.bandwidths
+        self.kernels = self.metrics * self.bandwidths
+        cell, width = config.cell, config.row
+        self.columns = ColumnAttention(config.pair, config.heads)
+        told = self.columns.channels
+        self.weights = nn.Linear(told, self.metrics + cell)
+        self.mixing = nn.Linear(config.pair, self.metrics - 1) if self.metrics > 1 else None
+        self.sharpness = nn.Linear(told + facts, self.metrics)
         features = 3 * self.kernels + 3 * cell
         self.row = nn.Sequential(
             nn.Linear(features, width), nn.GELU(), nn.Linear(width, width), nn.GELU()
@@ -91,7 +89,7 @@ class RowStream(nn.Module):
             dim_x: how many columns are X.
             queries: (batch, Q) positions of the query rows, None for all.
         """
-        told = summary(pairs, dim_x).flatten(2)
+        told = self.columns(pairs, dim_x)
         x, y = (
             self._side(scores[..., part], learned[:, :, part], pairs[:, part, part], told[:, part],
                        facts)

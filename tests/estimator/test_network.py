@@ -222,4 +222,4 @@ def test_a_wrong_config_is_refused(wrong, message):
 
 def test_an_unknown_key_of_a_config_is_refused():
     with pytest.raises(ValueError, match="network config must have"):
-        NetworkConfig.from_json(TINY.to_json() | {"heads": 4})
+        NetworkConfig.from_json(TINY.to_json() | {"layers": 4})
