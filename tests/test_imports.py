@@ -27,6 +27,7 @@ DOWNHILL = {
         "distributions",
         "store",
         "pipeline",
+        "benchmark",
         "inspect",
         "verify",
         "audit",

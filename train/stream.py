@@ -2,7 +2,7 @@
 
 Worker processes compute whole shards, as `mistdata generate` does; a *pool* of them is batched
 like a store while the next pool is being made. Pool p of a recipe holds the shards p m to
-(p + 1) m - 1 of its split 'train'; when they run out, the recipe goes on with the next seed. So
+(p + 1) m - 1 of its split 'train'; when they run out, the recipe goes on with another seed. So
 what is served is a pure function of the recipe, and a saved position resumes exactly.
 """
 
@@ -25,6 +25,7 @@ from mistdata.store.dataset import Packed
 from train.loader import Batch, Loader, Position
 
 SPLIT = "train"
+TURN = 1_000_000_007
 Shard = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
@@ -72,22 +73,24 @@ def _plan(text: str, source: str, turn: int) -> Plan:
     splits = tuple(split for split in recipe.splits if split.name == SPLIT)
     if not splits:
         raise ValueError(f"{source}: no split '{SPLIT}' to stream")
-    return make_plan(replace(recipe, seed=recipe.seed + turn, splits=splits))
+    # Far from the seeds of other recipes, which people number one after the other.
+    return make_plan(replace(recipe, seed=recipe.seed + turn * TURN, splits=splits))
 
 
-def make_shard(text: str, source: str, number: int) -> Shard:
+def make_shard(text: str, source: str, number: int, turn: int = 0) -> Shard:
     """Compute the `number`-th shard of a recipe, in any process.
 
     Args:
         text: of the recipe.
         source: its name in messages.
-        number: beyond the recipe's shards, those of the next seeds follow.
+        number: beyond the recipe's shards, those of other seeds follow.
+        turn: which of the seeds comes first.
 
     Returns:
         The values, and n, dim_x, dim_y, mi and offset of every dataset.
     """
-    turn, index = divmod(number, len(_plan(text, source, 0).shards))
-    plan = _plan(text, source, turn)
+    turns, index = divmod(number, len(_plan(text, source, turn).shards))
+    plan = _plan(text, source, turn + turns)
     shard = plan.shards[min(index, len(plan.shards) - 1)]
     values, labels = generate_shard(plan, shard)
     planned = plan.datasets(shard.start, shard.stop)

@@ -25,6 +25,7 @@ from mistdata.estimator.network import Network
 
 SCHEMA = 2
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
+FACTORS = "factors"  # the tensor of the split-conformal layer among the weights
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -99,7 +100,11 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_weights(
-    path: Path, config: NetworkConfig, weights: Mapping[str, Tensor], training: Training
+    path: Path,
+    config: NetworkConfig,
+    weights: Mapping[str, Tensor],
+    training: Training,
+    factors: Tensor | None = None,
 ) -> None:
     """Write a file that can estimate.
 
@@ -108,9 +113,12 @@ def save_weights(
         config: widths of the network.
         weights: its parameters.
         training: what it was trained on.
+        factors: of the split-conformal layer, if it was calibrated.
     """
     record = {"network": config.to_json(), "training": asdict(training)}
-    write_atomically(path / WEIGHTS if path.is_dir() else path, pack(weights, record))
+    layer = {} if factors is None else {FACTORS: factors}
+    path = path / WEIGHTS if path.is_dir() else path
+    write_atomically(path, pack({**weights, **layer}, record))
 
 
 def find_weights(name: Path | str) -> Path:
@@ -150,6 +158,7 @@ def load_network(name: Path | str) -> tuple[Network, Training]:
         ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
         training = Training(**(known | ranges))
         network = Network(NetworkConfig.from_json(record["network"]))
+        network.factors = weights.pop(FACTORS, network.factors)
         network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mistdata.estimator.calibration import calibrated, no_factors, stratum
 from mistdata.estimator.config import NetworkConfig
 from mistdata.estimator.features import (
     CELL_FEATURES,
@@ -43,9 +44,14 @@ QUERIES = 2048  # most query rows of the row stream
 class Network(nn.Module):
     """Quantiles of the mutual information of a batch of samples.
 
+    In evaluation mode a split-conformal layer moves them by `factors`, see `calibration.py`.
+
     Args:
         config: the widths.
     """
+
+    levels: Tensor
+    factors: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -75,6 +81,7 @@ class Network(nn.Module):
         self.head = QuantileHead(pooled, config.levels)
         self._start()
         self.register_buffer("levels", torch.tensor(config.levels), persistent=False)
+        self.register_buffer("factors", no_factors(len(config.levels)), persistent=False)
 
     def _start(self) -> None:
         """Begin as half the unbiased Gaussian-copula information, with little from elsewhere."""
@@ -114,7 +121,11 @@ class Network(nn.Module):
         check_shape(values, dim_x)
         if strict:
             check_cells(values)
-        return self._answer(values, dim_x, prep, queries)
+        quantiles = self._answer(values, dim_x, prep, queries)
+        if self.training:
+            return quantiles
+        factors = self.factors[stratum(*values.shape[1:])]
+        return calibrated(quantiles, factors.to(quantiles.dtype), self.config.levels.index(0.5))
 
     def _answer(self, values: Tensor, dim_x: int, prep: str, queries: int) -> Tensor:
         n, size = values.shape[1:]

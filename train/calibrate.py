@@ -1,0 +1,169 @@
+"""Fit the split-conformal layer of a network on fresh datasets of the recipes it learned from.
+
+`python -m train.calibrate --model FIT --recipe pipelines/mist-train.toml --out small.safetensors`
+
+The datasets come from a seed that no store and no stream uses. Coverage is printed before and
+after on datasets that the layer was not fitted to; then it is fitted to all and written.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from mistdata.errors import MistdataError
+from mistdata.estimator import Network, load_network
+from mistdata.estimator.calibration import calibrated, fit_factors, no_factors, stratum
+from mistdata.estimator.checkpoint import save_weights
+from train.loader import shapes
+from train.stream import Pool, Shard, make_shard
+
+FRESH = 1 << 20  # the turn of the recipe's seed that is kept for this
+
+
+class Judged(NamedTuple):
+    """Datasets with what a network says of them."""
+
+    quantiles: np.ndarray  # (datasets, levels) in nats
+    mi: np.ndarray
+    n: np.ndarray
+    columns: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Judged:
+        """Return some of them."""
+        return Judged(*(array[chosen] for array in self))
+
+
+def fresh(recipe: Path, count: int, workers: int) -> Pool:
+    """Make at least `count` datasets of a recipe.
+
+    Args:
+        recipe: path of the TOML file.
+        count: of datasets; whole shards are made.
+        workers: processes.
+    """
+    text, made = recipe.read_text(), 0
+    shards: list[Shard] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        number = 0
+        while made < count:
+            jobs = [
+                pool.submit(make_shard, text, str(recipe), number + k, FRESH)
+                for k in range(workers)
+            ]
+            shards += [job.result() for job in jobs]
+            number, made = number + workers, sum(len(table["n"]) for _, table in shards)
+    return Pool(shards)
+
+
+def judge(network: Network, pool: Pool, count: int) -> Judged:
+    """Ask a network about the first datasets of a pool, as they are.
+
+    Args:
+        network: in evaluation mode.
+        pool: of datasets.
+        count: how many.
+    """
+    n, dim_x, dim_y = (array[:count] for array in shapes(pool))
+    quantiles = np.empty((len(n), len(network.config.levels)))
+    alike = np.lexsort((n, dim_x, dim_y))
+    edges = np.flatnonzero(np.diff(np.stack([n, dim_x, dim_y])[:, alike]).any(axis=0)) + 1
+    with torch.inference_mode():
+        for ids in np.split(alike, edges):
+            first = int(ids[0])
+            rows, skip = int(n[first]), np.zeros(len(ids), np.int64)
+            values = torch.from_numpy(pool.read(ids, rows=rows, skip=skip).values)
+            shaped = values.view(len(ids), rows, -1)
+            quantiles[ids] = network(shaped, int(dim_x[first]), strict=False).numpy()
+    return Judged(quantiles, pool.column("mi")[:count], n, dim_x + dim_y)
+
+
+def apply(network: Network, factors: Tensor, judged: Judged) -> np.ndarray:
+    """Quantiles with the layer, from quantiles without it."""
+    middle = network.config.levels.index(0.5)
+    rows = [
+        calibrated(torch.from_numpy(row[None]), factors[stratum(int(n), int(d))].double(), middle)
+        for row, n, d in zip(judged.quantiles, judged.n, judged.columns, strict=True)
+    ]
+    return torch.cat(rows).numpy()
+
+
+def coverage(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> dict[str, float]:
+    """Share of true values within the central intervals."""
+    shares = {}
+    for level in (0.5, 0.8, 0.9, 0.95):
+        low, high = (levels.index(round((1 + sign * level) / 2, 3)) for sign in (-1, 1))
+        inside = (quantiles[:, low] <= mi) & (mi <= quantiles[:, high])
+        shares[f"{level:.0%}"] = float(inside.mean())
+    return shares
+
+
+def calibrate(model: Path, recipes: tuple[Path, ...], out: Path, count: int, workers: int) -> None:
+    """Fit the layer, print what it does, and write the weights with it.
+
+    Args:
+        model: weights, or the folder of a fit.
+        recipes: that it learned from.
+        out: file to write.
+        count: datasets of each recipe.
+        workers: processes that make them.
+
+    Raises:
+        ValueError: if there are no weights.
+    """
+    network, training = load_network(model)
+    network.factors = no_factors(len(network.config.levels))
+    levels = network.config.levels
+    parts = [judge(network, fresh(path, count, workers), count) for path in recipes]
+    judged = Judged(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    half = np.arange(len(judged.mi)) % 2 == 0
+    seen, unseen = judged.take(half), judged.take(~half)
+    trial = fit_factors(*seen, levels)
+    for name, quantiles in (
+        ("before", unseen.quantiles),
+        ("after", apply(network, trial, unseen)),
+    ):
+        shares = coverage(quantiles, unseen.mi, levels)
+        print(f"{name:>6}: " + "  ".join(f"{k} covers {v:.1%}" for k, v in shares.items()))
+    factors = fit_factors(*judged, levels)
+    done: dict[str, Any] = training.done | {
+        "calibration": {"datasets": len(judged.mi), "recipes": [path.stem for path in recipes]}
+    }
+    save_weights(out, network.config, network.state_dict(), replace(training, done=done), factors)
+    print(
+        f"{out}: {len(judged.mi):,} datasets, factors {factors.min():.2f} to {factors.max():.2f}"
+    )
+
+
+@click.command()
+@click.option("--model", required=True, help="Weights, or the folder of a fit.")
+@click.option(
+    "--recipe", "recipes", multiple=True, required=True,
+    type=click.Path(path_type=Path, exists=True), help="That it learned from.",
+)  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Weights to write.")
+@click.option("--datasets", type=click.IntRange(1), default=4000, show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Processes [all cores].")
+def main(
+    model: str, recipes: tuple[Path, ...], out: Path, datasets: int, workers: int | None
+) -> None:
+    """Fit the split-conformal layer of a network."""
+    torch.set_num_threads(workers or os.cpu_count() or 1)
+    try:
+        calibrate(Path(model), recipes, out, datasets, workers or os.cpu_count() or 1)
+    except (ValueError, MistdataError, OSError) as error:
+        click.echo(f"train.calibrate: {error}", err=True)
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
+
+
+if __name__ == "__main__":
+    main()
