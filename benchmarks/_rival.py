@@ -47,7 +47,7 @@ def measure(datasets: int, cache: Path | None, folder: Path) -> tuple[dict[str, 
         cache: folder of the rival's environment, built when missing; None builds it in `folder`.
         folder: a temporary folder.
     """
-    python = _environment((cache or folder / "rival").resolve())
+    python = environment((cache or folder / "rival").resolve())
     plan = plan_slice(datasets)
     ours_before = seconds(lambda: generate(plan, folder / "before", InProcess()))
     rival = _run(python, datasets, folder / "rival-data")
@@ -73,7 +73,8 @@ def measure(datasets: int, cache: Path | None, folder: Path) -> tuple[dict[str, 
     ]
 
 
-def _environment(folder: Path) -> Path:
+def environment(folder: Path) -> Path:
+    """Build the rivals' environment in a folder, unless it is there; return its interpreter."""
     python = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists():

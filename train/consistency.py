@@ -99,7 +99,9 @@ def rotations(ask: Estimator, store: MetaDataset, count: int) -> Figures:
     """Rotating a side within itself keeps I; the network has learned that, it is not built in."""
     rng = np.random.default_rng(SEED + 3)
     shares = []
-    condition = "split = 'imd' and dim_x between 2 and 12 and family like 'gaussian-%' and n >= 100"
+    condition = (
+        "split = 'imd' and dim_x between 2 and 12 and family like 'gaussian-%' and n >= 100"
+    )
     for each in some(store, condition, count):
         answers = [ask(each.x, each.y)]
         for _ in range(3):

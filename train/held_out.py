@@ -50,12 +50,15 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
     return Scores(float(loss), squares, r2, float(inside.mean()))
 
 
-def predict(network: Network, store: MetaDataset, *, cells: int = 1 << 18) -> np.ndarray:
+def predict(
+    network: Network, store: MetaDataset, *, prep: str = "rank", cells: int = 1 << 17
+) -> np.ndarray:
     """Quantiles of every dataset of a store, n cut down to the loader's ladder.
 
     Args:
         network: on any device.
         store: the datasets.
+        prep: preparation of the cells.
         cells: most cells in a batch.
 
     Returns:
@@ -65,7 +68,7 @@ def predict(network: Network, store: MetaDataset, *, cells: int = 1 << 18) -> np
     answer = np.empty((len(store), len(network.config.levels)))
     with torch.inference_mode():
         for batch in Loader(store, Position(0), batch_size=16, cells=cells).epoch():
-            quantiles = network(batch.values.to(device), batch.dim_x, strict=False)
+            quantiles = network(batch.values.to(device), batch.dim_x, prep=prep, strict=False)
             answer[batch.ids] = quantiles.double().cpu().numpy()
     return answer
 

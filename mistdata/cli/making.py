@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from mistdata.cli.computing import computing_options, executor_of
 from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
-
-if TYPE_CHECKING:
-    from mistdata.pipeline.run import Executor
 
 
 def _shard_numbers(
@@ -35,16 +32,7 @@ def _shard_numbers(
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("store", type=store_path)
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Local worker processes.  [default: cores]"
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
-@click.option(
-    "--scheduler-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Use the scheduler of this file.",
-)
-@click.option("--in-process", is_flag=True, help="Fill in this process, without Dask.")
+@computing_options
 @click.option(
     "--shards",
     callback=_shard_numbers,
@@ -73,7 +61,7 @@ def generate(
     from mistdata.pipeline.recipe import read_recipe
     from mistdata.pipeline.run import generate as generate_store
 
-    executor = _executor(workers, scheduler, scheduler_file, in_process, shards)
+    executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
     plan = make_plan(read_recipe(recipe), limit)
     if shards is not None and max(shards) >= len(plan.shards):
         raise click.UsageError(
@@ -93,32 +81,6 @@ def generate(
         report(done, as_json, f"{store}: {len(shards or [])} shards durable, not sealed")
     else:
         _report_sealed(store, manifest, as_json)
-
-
-def _executor(
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    in_process: bool,
-    shards: list[int] | None,
-) -> Executor:
-    from mistdata.pipeline import run
-
-    given = {
-        "--workers": workers,
-        "--scheduler": scheduler,
-        "--scheduler-file": scheduler_file,
-        "--in-process": in_process or None,
-        "--shards": shards if not in_process else None,
-    }
-    chosen = [name for name, value in given.items() if value is not None]
-    if len(chosen) > 1:
-        raise click.UsageError(f"choose one of {' and '.join(chosen)}")
-    if in_process or shards is not None:
-        return run.InProcess()
-    if scheduler is not None or scheduler_file is not None:
-        return run.Scheduler(scheduler, scheduler_file)
-    return run.LocalWorkers(workers or len(os.sched_getaffinity(0)))
 
 
 @click.command()

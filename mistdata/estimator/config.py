@@ -23,6 +23,7 @@ class NetworkConfig:
         metrics: learned metrics of the row stream on each side; 0 leaves the stream out.
         bandwidths: of each metric.
         row: width of the row stream.
+        additive: whether the X-Y pairs are summed in the readout, besides being averaged.
         levels: quantile levels, increasing in (0, 1), with 0.5 among them.
     """
 
@@ -36,13 +37,14 @@ class NetworkConfig:
     metrics: int = 2
     bandwidths: int = 5
     row: int = 32
+    additive: bool = True
     levels: tuple[float, ...] = LEVELS
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least = 2 if field.name == "bandwidths" else int(field.name != "metrics")
-            if field.name != "levels" and getattr(self, field.name) < least:
-                value = getattr(self, field.name)
+            least = {"bandwidths": 2, "metrics": 0, "blocks": 0}.get(field.name, 1)
+            value = getattr(self, field.name)
+            if field.name not in ("levels", "additive") and value < least:
                 raise ValueError(f"{field.name} must be at least {least}, got {value}")
         ordered = tuple(sorted(set(self.levels)))
         if ordered != self.levels or not 0 < ordered[0] <= 0.5 <= ordered[-1] < 1:
@@ -62,12 +64,12 @@ class NetworkConfig:
             record: names and values.
 
         Raises:
-            ValueError: on a key that is missing or not known.
+            ValueError: on a key that is not known; one that is missing has its default.
         """
         expected = {field.name for field in fields(cls)}
-        if set(record) != expected:
+        if not set(record) <= expected:
             raise ValueError(f"network config must have {sorted(expected)}, got {sorted(record)}")
-        return cls(**record | {"levels": tuple(record["levels"])})
+        return cls(**record | {"levels": tuple(record.get("levels", LEVELS))})
 
 
 CONFIGS = {

@@ -176,6 +176,8 @@ class Network(nn.Module):
         blocks = weights.flatten(1) @ pairs.flatten(1, 2)
         pooled = self.pool(torch.cat([blocks.flatten(1), seen], dim=1))
         exact = terms.dtype  # half precision ends here
+        if not self.config.additive:
+            across = across.mean(dim=(1, 2), keepdim=True)
         added = F.softplus(self.contribution(across).to(exact)).sum(dim=(1, 2, 3))
         trust = self.trust(pooled).to(exact)
         doubt = F.softplus(trust[:, 0])

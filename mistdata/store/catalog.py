@@ -1,7 +1,7 @@
 """The Parquet tables of a store: plan and catalog; and queries over the catalog.
 
-The only file that knows Arrow and DuckDB. Every table carries `{"format", "plan", "mistdata"}` in
-its metadata; nothing in it depends on time or host.
+The only file that knows DuckDB and, but for the results of benchmarks, Arrow. Every table
+carries `{"format", "plan", "mistdata"}` in its metadata; nothing in it depends on time or host.
 """
 
 from __future__ import annotations

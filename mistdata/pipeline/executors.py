@@ -1,0 +1,204 @@
+"""Who computes: this process, local Dask workers, an existing Dask cluster.
+
+An executor is handed a task, the folder it works in and the items to work on, and calls back for
+every item that is done. The only file that knows Dask.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mistdata.errors import Incomplete, MistdataError
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
+
+_DASK_CONFIG = {
+    # A task is idempotent: let it outlive the death of many workers.
+    "distributed.scheduler.allowed-failures": 20,
+    # Every failure reaches the client as an exception, and the user as one line.
+    "logging.distributed": "critical",
+    "logging.tornado": "critical",
+    # A worker's profiler looks at every thread a hundred times a second.
+    "distributed.worker.profile.enabled": False,
+    # Dask makes workers hand every freed block back to the system at once, which costs a worker
+    # that allocates the same arrays over and over an eighth of its time in page faults.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 256 * 2**20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 256 * 2**20,
+}
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Work in this process, one item after another."""
+
+    def run(
+        self,
+        folder: Path,
+        task: Callable[[Path, _Item], _Done],
+        items: Sequence[_Item],
+        on_done: Callable[[_Done], None],
+    ) -> None:
+        """Call `task(folder, item)` for every item, and `on_done` with what it returns."""
+        for item in items:
+            on_done(task(folder, item))
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """Work in `workers` processes of a Dask cluster on this machine, bound to loopback."""
+
+    workers: int
+
+    def run(
+        self,
+        folder: Path,
+        task: Callable[[Path, _Item], _Done],
+        items: Sequence[_Item],
+        on_done: Callable[[_Done], None],
+    ) -> None:
+        """Call `task(folder, item)` for every item, in any order.
+
+        Raises:
+            Incomplete: workers die of an item again and again.
+        """
+        distributed = _import_distributed()
+        cluster = local_cluster(min(self.workers, len(items)))
+        with cluster, distributed.Client(cluster) as client:
+            _run_with(distributed, client, folder, task, items, on_done)
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Work on an existing Dask cluster, by address or by scheduler file."""
+
+    address: str | None = None
+    scheduler_file: Path | None = None
+    timeout: float = 30.0
+
+    @property
+    def _name(self) -> str:
+        return str(self.scheduler_file or self.address)
+
+    def run(
+        self,
+        folder: Path,
+        task: Callable[[Path, _Item], _Done],
+        items: Sequence[_Item],
+        on_done: Callable[[_Done], None],
+    ) -> None:
+        """Call `task(folder, item)` for every item, in any order.
+
+        Raises:
+            Incomplete: the scheduler cannot be reached, or is lost.
+        """
+        distributed = _import_distributed()
+        where = {"scheduler_file": str(self.scheduler_file)} if self.scheduler_file else {}
+        try:
+            client = distributed.Client(self.address, timeout=self.timeout, **where)
+        except (OSError, TimeoutError) as error:
+            raise Incomplete(f"{self._name}: no Dask scheduler answers: {error}") from None
+        except (ValueError, KeyError, AssertionError) as error:
+            raise MistdataError(f"{self._name}: not a Dask scheduler: {error!r}") from None
+        with client:
+            _run_with(distributed, client, folder.resolve(), task, items, on_done)
+
+
+Executor = InProcess | LocalWorkers | Scheduler
+
+
+def local_cluster(workers: int) -> Any:
+    """Start a Dask cluster of this many processes on this machine, bound to loopback."""
+    distributed = _import_distributed()
+    with _ctrl_c_ignored():
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            preload=["mistdata.pipeline.worker"],  # for workers that replace dead ones
+        )
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Have the processes started here inherit that Ctrl-C is not for them.
+
+    In a terminal it reaches the whole process group, but only the client acts on it. While the
+    processes start, about a second, it has no effect.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _import_distributed() -> Any:
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        raise MistdataError(
+            "Dask workers need the extra mistdata[cluster]; install it, or use --in-process"
+        ) from None
+    dask.config.set(_DASK_CONFIG)
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return distributed
+
+
+def _run_with(
+    distributed: Any,
+    client: Any,
+    folder: Path,
+    task: Callable[[Path, _Item], _Done],
+    items: Sequence[_Item],
+    on_done: Callable[[_Done], None],
+) -> None:
+    """Work through a client; losing the cluster means that the work is incomplete."""
+    lost = (
+        distributed.client.FuturesCancelledError,
+        distributed.CancelledError,
+        distributed.comm.CommClosedError,
+    )
+    try:
+        for done in _stream(distributed, client, folder, task, items):
+            on_done(done)
+    except lost:
+        raise Incomplete(
+            f"{folder}: the Dask scheduler is gone; run the same command again to resume"
+        ) from None
+    except distributed.KilledWorker as error:
+        raise Incomplete(f"{folder}: {error}; run the same command again to resume") from None
+
+
+def _stream(
+    distributed: Any,
+    client: Any,
+    folder: Path,
+    task: Callable[[Path, _Item], _Done],
+    items: Sequence[_Item],
+) -> Iterator[_Done]:
+    """Yield what is done, with a sliding window of items in flight; stop at the first error."""
+    waiting = list(reversed(items))
+    running: set[Any] = set()
+    while waiting or running:
+        window = max(4, 3 * sum(client.nthreads().values()))  # workers come and go
+        while waiting and len(running) < window:
+            running.add(client.submit(task, folder, waiting.pop(), pure=False))
+        done, running = distributed.wait(running, return_when="FIRST_COMPLETED")
+        for future in done:
+            yield future.result()
+            future.release()

@@ -1,0 +1,39 @@
+"""Our own network as a baseline: what it answers, and a version that follows its weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from mistdata.baselines import as_answer
+from mistdata.baselines.network import Network
+from mistdata.estimator.checkpoint import save_weights
+from tests.tiny import TINY, tiny_estimator
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A checkpoint of a tiny network."""
+    estimator = tiny_estimator()
+    save_weights(tmp_path, TINY, estimator.network.state_dict(), estimator.training)
+    return tmp_path
+
+
+def test_it_answers_with_the_median_and_the_quantiles(folder):
+    x, y = np.random.default_rng(0).standard_normal((2, 50, 2)).astype(np.float32)
+    found = tiny_estimator()(x, y)
+    answer = Network(checkpoint=str(folder))(x, y)
+    assert answer == as_answer(found)
+    assert answer.estimate == found.median
+    assert answer.levels == tuple(found.levels)
+    assert answer.lower == pytest.approx(found.interval[0])
+
+
+def test_the_version_follows_the_weights(folder):
+    before = Network(checkpoint=str(folder)).version
+    assert Network(checkpoint=str(folder)).version == before
+    estimator = tiny_estimator()
+    weights = estimator.network.state_dict()
+    name = next(name for name, each in weights.items() if each.is_floating_point())
+    changed = weights | {name: torch.zeros_like(weights[name])}
+    save_weights(folder, TINY, changed, estimator.training)
+    assert Network(checkpoint=str(folder)).version != before
