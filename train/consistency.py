@@ -1,4 +1,4 @@
-"""Does the estimator behave as mutual information does?  `python -m train.consistency`
+"""Whether the estimator behaves as mutual information does: `python -m train.consistency`.
 
 Independence, data processing, additivity, invariance under rotations, interval width against n,
 and samples beyond what it was trained on; on the test store and on Gaussian samples, with seeds.
@@ -99,10 +99,8 @@ def rotations(ask: Estimator, store: MetaDataset, count: int) -> Figures:
     """Rotating a side within itself keeps I; the network has learned that, it is not built in."""
     rng = np.random.default_rng(SEED + 3)
     shares = []
-    condition = (
-        "split = 'imd' and dim_x between 2 and 12 and family like 'gaussian-%' and n >= 100"
-    )
-    for each in some(store, condition, count):
+    among = "split = 'imd' and family like 'gaussian-%'"
+    for each in some(store, f"{among} and dim_x between 2 and 12 and n >= 100", count):
         answers = [ask(each.x, each.y)]
         for _ in range(3):
             turn, _ = np.linalg.qr(rng.standard_normal((each.dim_x, each.dim_x)))

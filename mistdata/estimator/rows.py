@@ -119,7 +119,8 @@ class RowStream(nn.Module):
         centred = stacked - stacked.mean(dim=2, keepdim=True)
         spread = 2 * centred.square().sum(dim=3).mean(dim=2) + 1e-6
         sharpness = self.sharpness(torch.cat([told.mean(dim=1), facts], dim=1))
-        scale = ((sharpness * 3).exp() / spread).sqrt()
+        # Bounded: an exponential without bounds once overflowed in training.
+        scale = (2 * torch.tanh(sharpness)).exp() * spread.rsqrt()
         attention = weights[..., self.metrics :].unsqueeze(1) + 1
         values = (learned * attention).sum(dim=2) / scores.shape[2] ** 0.5
         return Side(centred * scale[..., None, None], standardise(values))
