@@ -222,6 +222,11 @@ METRICS: dict[str, Metric] = {
     "mse_se": Metric("± s.e.", "standard error of MSE: s(e²)/√m", _mse_se, ".2g"),
     "bias": Metric("bias", "mean of e, nats", lambda rows: _mean_of(_error(rows)), "+.3f"),
     "mae": Metric("MAE", "mean of |e|, nats", lambda r: _mean_of(np.abs(_error(r))), ".4f"),
+    "relative": Metric(
+        "relative",
+        "mean of |e| / (1 + I)",
+        lambda rows: _mean_of(np.abs(_error(rows)) / (1.0 + rows["mi"])),
+    ),
     "rmse_oracle": Metric(
         "RMSE/oracle",
         "√(Σ e² / Σ oracle_se²), over the datasets whose oracle_se is known and positive",
@@ -272,7 +277,7 @@ METRICS: dict[str, Metric] = {
         ".3f",
     ),
 }
-POINT = ("mse", "mse_se", "bias", "mae", "rmse_oracle", "r2")
+POINT = ("mse", "mse_se", "bias", "mae", "relative", "rmse_oracle", "r2")
 REPLICATES = ("bias2", "variance")
 INTERVALS = (
     "pinball", "crps", *(f"cover_{c}" for c in COVERAGES), "width", "interval_score",

@@ -44,7 +44,12 @@ def strata(rows: Joined) -> list[Stratum]:
     found += _named("dims", _by_dims(rows["dim_x"].astype(np.int64) + rows["dim_y"]))
     found += _named("mi", _by_mi(rows["mi"]))
     found += _named("family", _words(rows["family"]))
-    return found + _named("component", _words(rows["component"]))
+    component = _words(rows["component"])
+    found += _named("component", component)
+    if len(n) > 1 and len(np.unique(rows["n"])) == len(n):
+        both = [(f"{c}, {label}", np.intersect1d(a, b)) for c, a in component for label, b in n]
+        found += _named("component, n", both)
+    return found
 
 
 def _named(by: str, parts: Iterable[tuple[str, Array]]) -> list[Stratum]:

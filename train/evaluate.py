@@ -1,0 +1,172 @@
+"""The evaluation of the shipped estimators, as a list of benchmark runs.
+
+`python -m train.evaluate --stores FOLDER --out FOLDER` runs what is not there yet, each like
+`mistdata benchmark`, and compares. Stores are looked for under the names of their recipes. The
+comparisons are kept as JSON in `docs/results/`, and the page `docs/results.md` is written from
+them by `train.results`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mistdata.benchmark import Selection, Spec, benchmark, compare
+from mistdata.errors import MistdataError
+from mistdata.estimator.checkpoint import write_atomically
+from mistdata.pipeline.executors import InProcess, LocalWorkers
+
+DOCS = Path(__file__).parent.parent / "docs" / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One estimator on a selection of a store.
+
+    Attributes:
+        estimator: a built-in name or module:function.
+        options: of the estimator.
+        bootstrap: resamples whose estimates are averaged; 0 for the sample itself.
+    """
+
+    estimator: str
+    options: dict[str, Any] = field(default_factory=dict)
+    bootstrap: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.estimator} × {self.bootstrap}" if self.bootstrap else self.estimator
+
+
+@dataclass(frozen=True)
+class Table:
+    """A comparison of estimators on the same datasets.
+
+    Attributes:
+        store: name of the recipe.
+        runs: the estimators.
+        where: SQL over the catalog.
+        limit: first datasets of each split.
+    """
+
+    store: str
+    runs: tuple[Run, ...]
+    where: str | None = None
+    limit: int | None = None
+
+
+def plain(*names: str) -> tuple[Run, ...]:
+    """Runs of estimators without options."""
+    return tuple(Run(name) for name in names)
+
+
+OURS = plain("small")
+KSG = plain("ksg-3", "ksg-5", "ksg-10")
+CLASSICAL = (*plain("cca", "gaussian-copula"), *KSG, Run("oracle"))
+NEURAL = tuple(Run(f"benchmarks.rivals:{name}") for name in ("mine", "infonce", "nwj"))
+
+TABLES = {
+    "mist-test": Table("mist-test", (*OURS, Run("mean", {"store": "mist-train"}), *CLASSICAL)),
+    "mist-test-bootstrap": Table(
+        "mist-test",
+        (Run("small", bootstrap=50), Run("gaussian-copula", bootstrap=50),
+         Run("ksg-3", bootstrap=50)),
+        where="dataset_id % 4 = 0",
+    ),
+    "mist-test-neural": Table("mist-test", (*OURS, *NEURAL), where="n >= 64", limit=50),
+    "bmi-40": Table("bmi-40", (*OURS, *CLASSICAL), where="replicate < 3"),
+    "bmi-40-neural": Table("bmi-40", (*OURS, *NEURAL), where="replicate < 1 and n = 1000"),
+    "mistdata-test": Table(
+        "mistdata-test", (*OURS, *plain("gaussian-copula", "ksg-3", "oracle")), limit=2000
+    ),
+    "intervals": Table(
+        "mistdata-test", (*OURS, Run("ksg-bootstrap", {"resamples": 50})),
+        where="n <= 1000", limit=100,
+    ),
+}  # fmt: skip
+
+
+def spec_of(run: Run, stores: Path) -> Spec:
+    """The estimator of a run; a store among its options is looked for beside the others."""
+    options = dict(run.options)
+    if "store" in options:
+        options["store"] = str(stores / options["store"])
+    return Spec(run.estimator, options)
+
+
+def results_of(
+    name: str, table: Table, stores: Path, out: Path, executor: Any, skip: Sequence[str] = ()
+) -> list[Path]:
+    """Do every run of a table that is not done.
+
+    Args:
+        name: of the table.
+        table: its runs.
+        stores: folder of the stores.
+        out: folder of the results.
+        executor: who computes.
+        skip: estimators to leave out.
+
+    Returns:
+        One result file per run.
+    """
+    paths = []
+    for run in table.runs:
+        if run.estimator in skip:
+            continue
+        word = run.name.replace("benchmarks.rivals:", "").replace(" × ", "-x")
+        path = out / f"{name}-{word}.parquet"
+        print(f"{name}: {run.name}", flush=True)
+        benchmark(
+            spec_of(run, stores), stores / table.store, path, executor,
+            selection=Selection(where=table.where, limit=table.limit),
+            bootstrap=run.bootstrap, name=run.name.replace("benchmarks.rivals:", ""),
+        )  # fmt: skip
+        paths.append(path)
+    return paths
+
+
+def compact(value: Any) -> Any:
+    """Five digits of every number, and no figure that is not defined."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: compact(each) for key, each in value.items() if each is not None}
+    return [compact(each) for each in value] if isinstance(value, list) else value
+
+
+@click.command()
+@click.option("--stores", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Of the results.")
+@click.option("--only", multiple=True, type=click.Choice(sorted(TABLES)), help="These tables.")
+@click.option("--skip", multiple=True, help="Leave out this estimator.")
+@click.option("--workers", type=click.IntRange(1), help="Processes [all cores].")
+def main(
+    stores: Path, out: Path, only: tuple[str, ...], skip: tuple[str, ...], workers: int | None
+) -> None:
+    """Run the list of benchmarks and keep the comparisons in docs/results."""
+    count = workers or os.cpu_count() or 1
+    executor = InProcess() if count == 1 else LocalWorkers(count)
+    out.mkdir(parents=True, exist_ok=True)
+    DOCS.mkdir(exist_ok=True)
+    try:
+        for name in only or TABLES:
+            table = TABLES[name]
+            paths = results_of(name, table, stores, out, executor, skip)
+            document = compare(stores / table.store, paths)
+            text = json.dumps(compact(document), separators=(",", ":")) + "\n"
+            write_atomically(DOCS / f"{name}.json", text.encode())
+    except (ValueError, MistdataError, OSError) as error:
+        click.echo(f"train.evaluate: {error}", err=True)
+        raise SystemExit(getattr(error, "exit_code", 2)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Write `docs/results.md` from the JSON in `docs/results/`: `python -m train.results`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from train.evaluate import DOCS
+
+PAGE = DOCS.parent / "results.md"
+Document = dict[str, Any]
+Line = list[str]
+
+
+def markdown(head: Sequence[str], lines: Sequence[Line]) -> str:
+    """A table, numbers to the right."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [list(head), rule, *lines])
+
+
+def estimators(document: Document) -> list[str]:
+    """Names of what was compared."""
+    return [each["name"] for each in document["estimators"]]
+
+
+def strata(document: Document, by: str) -> list[Document]:
+    """The strata of one kind."""
+    return [each for each in document["strata"] if each["by"] == by]
+
+
+def crossed(document: Document, by: str, metric: str, shown: str = ".3g") -> str:
+    """A table of one figure: strata down, estimators across."""
+    names = estimators(document)
+    lines = []
+    for each in strata(document, by):
+        figures = [each["scores"][name].get(metric) for name in names]
+        cells = ["–" if figure is None else format(figure, shown) for figure in figures]
+        lines.append([each["name"], f"{each['datasets']:,}", *cells])
+    return markdown(["", "datasets", *names], lines)
+
+
+def figures(document: Document, by: str, name: str, wanted: dict[str, str]) -> str:
+    """A table of several figures of one estimator."""
+    lines = []
+    for each in strata(document, by):
+        scores = each["scores"][name]
+        cells = [format(scores[key], how) if key in scores else "–" for key, how in wanted.items()]
+        lines.append([each["name"], f"{each['datasets']:,}", *cells])
+    return markdown(["", "datasets", *wanted], lines)
+
+
+INTERVALS = {
+    "cover_50": ".1%", "cover_80": ".1%", "cover_90": ".1%", "cover_95": ".1%", "width": ".3f",
+    "interval_score": ".3f", "crps": ".4f",
+}  # fmt: skip
+
+
+FEW = {key: INTERVALS[key] for key in ("cover_90", "width", "crps")}
+
+
+def mist_test(document: Document) -> str:
+    """Look-alikes of the published test sets."""
+    return f"""## mist-test
+
+Regenerated look-alikes of the published test sets of MIST (not the published samples): 1,080
+datasets of components that `mist-train` holds (imd) and 1,260 of combinations that it lacks
+(oomd). Mean squared error of the median in nats², over the datasets that every estimator answered.
+As published, on their own sets, with their bootstrap: MIST-QR 3.1 / .31 / .12 (imd) and
+9.5 / 9.9 / 10 (oomd) for n in [10, 100), [100, 300), [300, 500].
+
+{crossed(document, "split, n", "mse")}
+
+By columns and by family:
+
+{crossed(document, "dims", "mse")}
+
+{crossed(document, "family", "mse")}
+
+Root mean squared error over that of the oracle, which knows the density:
+
+{crossed(document, "split, n", "rmse_oracle")}
+
+Intervals of `small`:
+
+{figures(document, "split, n", "small", INTERVALS)}"""
+
+
+def bootstrap(document: Document) -> str:
+    """The published protocol."""
+    return f"""### The published protocol
+
+The estimate is the mean over 50 bootstrap resamples of the rows, on every fourth dataset. Resamples
+repeat rows, which looks like dependence to estimators that count neighbours.
+
+{crossed(document, "split, n", "mse")}"""
+
+
+def bmi(document: Document) -> str:
+    """The tasks of Beyond Normal."""
+    return f"""## bmi-40
+
+The 40 tasks of Beyond Normal (Czyż et al. 2023), three samples each: mean absolute error in nats.
+As reported by ALICE (arXiv 2609.34962) for n = 1,000 / 5,000 / 10,000: ALICE .092/.063/.060, CCA
+.195/.192/.181, KSG .288/.240/.219, MINE .248/.117/.108.
+
+{crossed(document, "n", "mae", ".4f")}
+
+Intervals of `small`:
+
+{figures(document, "n", "small", INTERVALS)}
+
+Every task, `small`:
+
+{_tasks(document)}"""
+
+
+def _tasks(document: Document) -> str:
+    cells: dict[str, dict[str, float]] = {}
+    for each in strata(document, "component, n"):
+        task, size = each["name"].rsplit(", n = ", 1)
+        cells.setdefault(task, {})[size] = each["scores"]["small"]["mae"]
+    sizes = sorted(next(iter(cells.values())), key=int)
+    order = sorted(cells, key=lambda task: -max(cells[task].values()))
+    lines = [[task, *(f"{cells[task].get(size, float('nan')):.3f}" for size in sizes)]
+             for task in order]  # fmt: skip
+    return markdown(["mean absolute error", *(f"n = {size}" for size in sizes)], lines)
+
+
+def mistdata_test(document: Document) -> str:
+    """Held-out families and maps, independence, strata."""
+    return f"""## mistdata-test
+
+New members of the families of `mistdata-train` (imd), families and maps that it does not hold,
+MI = 0, and strata of known MI; the first 2,000 datasets of each split. Mean of |error| / (1 + I):
+
+{crossed(document, "split", "relative")}
+
+{crossed(document, "n", "relative")}
+
+{crossed(document, "mi", "relative")}
+
+Intervals of `small`:
+
+{figures(document, "split", "small", INTERVALS)}
+
+{figures(document, "n", "small", INTERVALS)}
+
+{figures(document, "dims", "small", INTERVALS)}
+
+{figures(document, "mi", "small", INTERVALS)}
+
+{figures(document, "family", "small", FEW)}"""
+
+
+def intervals(document: Document) -> str:
+    """Beside bootstrap intervals."""
+    parts = [
+        f"`{name}`:\n\n{figures(document, 'split', name, INTERVALS)}"
+        for name in estimators(document)
+    ]
+    return """## Intervals beside the bootstrap
+
+Percentile bootstrap intervals of KSG with 50 resamples, the first 100 datasets of each split of
+mistdata-test with n up to 1,000.
+
+""" + "\n\n".join(parts)
+
+
+def neural(document: Document) -> str:
+    """Neural estimators, trained anew for every dataset."""
+    return f"""### Neural estimators
+
+MINE, InfoNCE and NWJ of the package benchmark-mi, trained anew for every dataset. Mean absolute
+error and seconds per dataset on one core:
+
+{crossed(document, "all", "mae", ".4f")}
+
+{crossed(document, "all", "seconds")}"""
+
+
+def consistency(document: Document) -> str:
+    """Whether it behaves as mutual information does."""
+    lines = [
+        [f"{group}: {name}", f"{value:,.4g}"]
+        for group, found in document.items()
+        if isinstance(found, dict) and group != "beyond"
+        for name, value in found.items()
+    ]
+    beyond = [
+        [name, *(f"{case[key]:.2f}" for key in ("truth", "median", "lower", "upper")),
+         "; ".join(case["warnings"]) or "none"]
+        for name, case in document["beyond"].items()
+    ]  # fmt: skip
+    head = ["beyond the trained range", "truth", "median", "lower", "upper", "warnings"]
+    return f"""## Consistency
+
+`python -m train.consistency`, seed {document["seed"]}.
+
+{markdown(["", ""], lines)}
+
+{markdown(head, beyond)}"""
+
+
+def ablation(document: Document) -> str:
+    """What each part is worth."""
+    from train.ablate import table
+
+    minutes = next(iter(document.values()))[0]["minutes"]
+    return f"""## Ablation
+
+`python -m train.ablate`: every variant fitted for {minutes:g} minutes of one core on `mist-train`
+and `mistdata-train`, mean and standard error over seeds; pinball loss on the stabilised scale and
+mean of |error| / (1 + I) on held-out datasets of both.
+
+{table(document)}"""
+
+
+SECTIONS: dict[str, Callable[[Document], str]] = {
+    "mist-test": mist_test,
+    "mist-test-bootstrap": bootstrap,
+    "mist-test-neural": neural,
+    "bmi-40": bmi,
+    "bmi-40-neural": neural,
+    "mistdata-test": mistdata_test,
+    "intervals": intervals,
+    "consistency": consistency,
+    "ablation": ablation,
+}
+HEAD = """# Results
+
+Written by `python -m train.results` from the JSON in [results/](results), which
+`python -m train.evaluate`, `train.consistency` and `train.ablate` make; every estimator of a table
+saw the same bytes. What the figures are is in [benchmark.md](benchmark.md), how the weights were
+made in [train/README.md](../train/README.md). e = estimate − truth; intervals are those of the
+true MI.
+"""
+
+
+def page(folder: Path) -> str:
+    """The whole page, from what is there."""
+    parts = [HEAD]
+    intro = folder / "intro.md"
+    if intro.exists():
+        parts.append(intro.read_text())
+    for name, section in SECTIONS.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            parts.append(section(json.loads(path.read_text())) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(DOCS))
