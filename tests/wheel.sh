@@ -31,4 +31,11 @@ if message=$(mistdata generate "$root/tests/data/small.toml" other 2>&1); then
   echo "expected a failure without the extra"; exit 1
 fi
 grep -q 'mistdata\[cluster\]' <<<"$message"
+# The weights are in the wheel; without its extra, the estimator is asked for by name.
+python -m zipfile -l "$work"/dist/*.whl | grep -q 'mistdata/estimator/weights/small.safetensors'
+printf 'a,b\n1,2\n2,1\n' >table.csv
+if message=$(mistdata estimate table.csv --x a --y b 2>&1); then
+  echo "expected a failure without the extra"; exit 1
+fi
+grep -q 'mistdata\[estimator\]' <<<"$message"
 echo "wheel: installs alone and works from an empty folder"

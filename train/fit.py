@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 import mistdata
 from mistdata.errors import MistdataError
-from mistdata.estimator import CONFIGS
 from mistdata.store.dataset import MetaDataset
 from train.curve import draw_curve
 from train.held_out import Scores, compare
 from train.loader import Loader, Mixture, Position, Resident, Source
+from train.networks import CONFIGS, SETTINGS
 from train.stream import Stream
 from train.trainer import FitConfig, Trainer
 from train.utilisation import Utilisation, measure
@@ -327,7 +327,8 @@ def main(
     torch.set_num_threads(1)
     try:
         require_device(device)
-        config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes)
+        settings = SETTINGS.get(size, {})
+        config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes, **settings)
         data = open_data(
             stores, streams, weights, config, validation=validation, keep=keep, device=device,
             workers=workers or cores,

@@ -10,6 +10,7 @@ import torch
 from mistdata.estimator import Network, pinball
 from mistdata.store.dataset import MetaDataset
 from train.loader import Loader, Position, shapes
+from train.reference import Reference
 
 
 class Scores(NamedTuple):
@@ -51,7 +52,7 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
 
 
 def predict(
-    network: Network, store: MetaDataset, *, prep: str = "rank", cells: int = 1 << 17
+    network: Network | Reference, store: MetaDataset, *, prep: str = "rank", cells: int = 1 << 17
 ) -> np.ndarray:
     """Quantiles of every dataset of a store, n cut down to the loader's ladder.
 
@@ -107,7 +108,9 @@ def _buckets(store: MetaDataset) -> np.ndarray:
     return np.frexp(n)[1] * 64 + np.frexp(dim_x * dim_y)[1]
 
 
-def compare(network: Network, train: MetaDataset, held_out: MetaDataset) -> dict[str, Scores]:
+def compare(
+    network: Network | Reference, train: MetaDataset, held_out: MetaDataset
+) -> dict[str, Scores]:
     """Score the network beside the two predictors that see training labels only."""
     levels = network.config.levels
     mi = held_out.column("mi")

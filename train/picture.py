@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 import mistdata
 from mistdata.errors import MistdataError
-from mistdata.estimator import load_network
 from train.fit import splits
 from train.held_out import predict, score
+from train.networks import open_network
 
 LINEAR = 0.1  # nats: the axes are linear below and logarithmic above
 TICKS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -113,7 +113,7 @@ def draw(checkpoint: Path, store: str, out: Path, *, validation: str | None = No
     Raises:
         ValueError: if the checkpoint or the split is missing.
     """
-    network, _ = load_network(checkpoint)
+    network, _ = open_network(checkpoint)
     _, held_out = splits(mistdata.open(store), store, validation)
     mi, family = held_out.column("mi"), held_out.column("family")
     paint(predict(network, held_out), mi, family, network.config.levels).savefig(out)

@@ -91,7 +91,7 @@ def bootstrap(document: Document) -> str:
     """The published protocol."""
     return f"""### The published protocol
 
-The estimate is the mean over 50 bootstrap resamples of the rows, on every fourth dataset. Resamples
+The estimate is the mean over 50 bootstrap resamples of the rows, on every fourth dataset. They
 repeat rows, which looks like dependence to estimators that count neighbours.
 
 {crossed(document, "split, n", "mse")}"""

@@ -26,6 +26,8 @@ from mistdata.estimator.checkpoint import (
     write_atomically,
 )
 from train.loader import Batch, Source
+from train.networks import build
+from train.reference import Reference, ReferenceConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class FitConfig:
     """Everything that decides a fit, apart from the data.
 
     Args:
-        network: the widths.
+        network: the widths, which decide what kind of network it is.
         seed: of the initial weights, the order of the data and the reflections.
         steps: length of the fit in steps; or
         minutes: length of the fit in minutes of training.
@@ -46,6 +48,7 @@ class FitConfig:
         comparisons: most numbers of the pairs of rows of a dataset that the row stream looks at;
             one batch in four may look at four times as many.
         affine: share of the batches that are prepared by 'affine' instead of 'rank'.
+        optimizer: 'muon' for the matrices that it suits, see `make_optimizers`, or 'adamw' alone.
         learning_rate: its peak, of Muon, in units of AdamW; cosine to a hundredth, after a linear
             warm-up.
         warm_up: fraction of the fit.
@@ -55,7 +58,7 @@ class FitConfig:
         reflect: reflect random columns (z → -z keeps the mutual information).
     """
 
-    network: NetworkConfig
+    network: NetworkConfig | ReferenceConfig
     seed: int = 0
     steps: int | None = None
     minutes: float | None = None
@@ -115,7 +118,7 @@ class Trainer:
         self.threads = threads if self.device.type == "cpu" else 1
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = Network(config.network).to(self.device)
+            self.network = build(config.network).to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.parameters = list(self.network.parameters())
         self.optimizers = make_optimizers(self.network, config)
@@ -233,9 +236,9 @@ class Trainer:
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
 
-    def averaged(self) -> Network:
+    def averaged(self) -> Network | Reference:
         """Return a network with the averaged weights, in evaluation mode."""
-        network = Network(self.config.network).to(self.device)
+        network = build(self.config.network).to(self.device)
         network.load_state_dict(self.average)
         return network.eval()
 
@@ -306,11 +309,12 @@ class Trainer:
         self.source.restore(record["source"])
 
 
-def make_optimizers(network: Network, config: FitConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(network: torch.nn.Module, config: FitConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks and the row stream, AdamW for everything else.
 
     Muon replaces the gradient of a matrix by the nearest orthogonal one; its rate is scaled to the
-    size of AdamW's steps, so that both share a rate.
+    size of AdamW's steps, so that both share a rate. The reference has neither blocks nor rows in
+    this sense: all of it is AdamW's.
 
     References:
         Muon is scalable for LLM training (Liu et al., 2025), arXiv 2502.16982.

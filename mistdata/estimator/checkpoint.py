@@ -1,19 +1,20 @@
 """Weights and training states as safetensors, written atomically; never pickle.
 
-A file of weights says in its header what it is: the widths of the network, and its provenance,
-the stores, the settings and the hours that it was trained with. A folder of a fit holds
-`weights.safetensors` and `state.safetensors`: every tensor of the training state, with its numbers
-as JSON in the same file, so that one rename moves the whole state from one step to the next.
+A file of weights says in its header what it is: the widths of the network, its kind if it is
+another than `Network`, and its provenance, the stores, the settings and the hours that it was
+trained with. A folder of a fit holds `weights.safetensors` and `state.safetensors`: every tensor
+of the training state, with its numbers as JSON in the same file, so that one rename moves the
+whole state from one step to the next.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,6 +28,17 @@ SCHEMA = 2
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
 FACTORS = "factors"  # the tensor of the split-conformal layer among the weights
 SHIPPED = Path(__file__).parent / "weights"
+# How a network of each kind is built from its record; one without a "kind" is a `Network`.
+KINDS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    "network": lambda record: Network(NetworkConfig.from_json(record))
+}
+
+
+class Widths(Protocol):
+    """What describes a network: `NetworkConfig`, or that of another kind, which names it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the widths as JSON types, with the "kind" of any but a `Network`."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def save_weights(
     path: Path,
-    config: NetworkConfig,
+    config: Widths,
     weights: Mapping[str, Tensor],
     training: Training,
     factors: Tensor | None = None,
@@ -139,17 +151,20 @@ def find_weights(name: Path | str) -> Path:
     raise ValueError(f"{name}: no weights there (shipped: {known})")
 
 
-def load_network(name: Path | str) -> tuple[Network, Training]:
+def load_network(
+    name: Path | str, kinds: Mapping[str, Callable[[dict[str, Any]], Any]] = KINDS
+) -> tuple[Network, Training]:
     """Open a trained network.
 
     Args:
         name: of shipped weights, or path of a file of weights or of the folder of a fit.
+        kinds: the kinds of network that may be opened; all are called as `Network` is.
 
     Returns:
         The network in evaluation mode, on the CPU, and what it was trained on.
 
     Raises:
-        ValueError: if there are no weights, or they are damaged.
+        ValueError: if there are no weights, they are damaged, or of another kind.
     """
     path = find_weights(name)
     weights, record = unpack(path)
@@ -157,13 +172,23 @@ def load_network(name: Path | str) -> tuple[Network, Training]:
         known = record["training"]
         ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
         training = Training(**(known | ranges))
-        network = Network(NetworkConfig.from_json(record["network"]))
-        network.factors = weights.pop(FACTORS, network.factors)
+        network = _build(path, record["network"], kinds)
+        if FACTORS in weights:
+            network.factors = weights.pop(FACTORS)
         network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: not the weights of an estimator: {reason}") from None
     return network.eval().requires_grad_(False), training
+
+
+def _build(
+    path: Path, record: dict[str, Any], kinds: Mapping[str, Callable[[dict[str, Any]], Any]]
+) -> Any:
+    kind = record.get("kind", "network")
+    if kind not in kinds:
+        raise ValueError(f"{path}: a network of the kind {kind!r}, expected {', '.join(kinds)}")
+    return kinds[kind]({name: value for name, value in record.items() if name != "kind"})
 
 
 def optimizer_tensors(

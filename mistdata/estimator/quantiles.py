@@ -61,9 +61,10 @@ def stabilise(nats: Tensor) -> Tensor:
 
     The standard deviation of the best estimate of the information I of m Gaussian pairs is
     √(Σ ρ²/ n), which grows like I near 0 and like √m where the pairs are strong: I ↦ √I undoes
-    that; 1 keeps the slope finite at 0.
+    that; 1 keeps the slope finite at 0. Below 0, where only predictions of other networks are, it
+    goes on with that slope, 1.
     """
-    return 2 * ((1 + nats).sqrt() - 1)
+    return torch.where(nats < 0, nats, 2 * ((1 + nats.clamp_min(0)).sqrt() - 1))
 
 
 def pinball(predicted: Tensor, truth: Tensor, levels: Tensor) -> Tensor:

@@ -59,3 +59,11 @@ def test_the_stabilised_scale_has_slope_one_at_zero_and_undoes_a_square():
     nats = torch.tensor([0.0, 1e-4, 3.0, 8.0], dtype=torch.float64)
     expected = torch.tensor([0.0, 1e-4, 2.0, 4.0], dtype=torch.float64)
     torch.testing.assert_close(stabilise(nats), expected, rtol=1e-4, atol=0)
+
+
+def test_the_stabilised_scale_goes_on_below_zero_with_slope_one():
+    nats = torch.tensor([-3.0, 0.0, 3.0], requires_grad=True)
+    scaled = stabilise(nats)
+    scaled.sum().backward()
+    assert scaled.tolist() == [-3.0, 0.0, 2.0]
+    assert nats.grad.tolist() == [1.0, 1.0, 0.5]

@@ -1,0 +1,60 @@
+"""The networks that can be fitted: ours in its sizes, and the published one beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mistdata import estimator
+from mistdata.estimator import Estimate, Estimator, Network, NetworkConfig
+from mistdata.estimator.checkpoint import KINDS, find_weights, load_network
+from train import reference
+from train.reference import Reference, ReferenceConfig
+
+CONFIGS: Mapping[str, NetworkConfig | ReferenceConfig] = {
+    **estimator.CONFIGS,
+    reference.KIND: ReferenceConfig(),
+}
+# Settings of a fit that differ from the defaults, by name of the config.
+SETTINGS: Mapping[str, dict[str, Any]] = {reference.KIND: reference.SETTINGS}
+
+# `load_network`, for the fit of any network.
+open_network = partial(
+    load_network,
+    kinds={**KINDS, reference.KIND: lambda record: Reference(ReferenceConfig.from_json(record))},
+)
+
+
+def build(config: NetworkConfig | ReferenceConfig) -> Network | Reference:
+    """Return a network with random weights, from torch's global generator.
+
+    Args:
+        config: its widths, which decide what kind it is.
+    """
+    return Reference(config) if isinstance(config, ReferenceConfig) else Network(config)
+
+
+class Fitted:
+    """The fit of any network as an estimator of `mistdata benchmark`.
+
+    Args:
+        checkpoint: folder of the fit, or its file of weights.
+
+    Raises:
+        ValueError: it holds no weights.
+
+    Example:
+        mistdata benchmark train.networks:Fitted STORE --options checkpoint=DIR
+    """
+
+    def __init__(self, *, checkpoint: str) -> None:
+        self.ask = Estimator(*open_network(checkpoint))
+        self.version = hashlib.sha256(find_weights(checkpoint).read_bytes()).hexdigest()[:12]
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> Estimate:
+        """Estimate from x (n, dim_x) and y (n, dim_y)."""
+        return self.ask(x, y)
