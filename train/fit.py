@@ -222,6 +222,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int = 1,
+    compile_blocks: bool = False,
     save_every: float = 60.0,
 ) -> list[dict[str, Scores]] | None:
     """Fit a network and write its checkpoint.
@@ -233,6 +234,7 @@ def fit(
         resume: go on from the state in `out`.
         device: to compute on.
         threads: batches computed at a time, on the CPU.
+        compile_blocks: compile the pair blocks.
         save_every: seconds of training between checkpoints.
 
     Returns:
@@ -241,7 +243,7 @@ def fit(
     Raises:
         ValueError: if `out` holds another fit.
     """
-    trainer = Trainer(data.source, config, device, threads)
+    trainer = Trainer(data.source, config, device, threads, compile_blocks)
     if resume:
         trainer.resume(out)
         forget_after(out / "metrics.jsonl", trainer.step)
@@ -301,6 +303,7 @@ def require_device(device: str) -> None:
     "--keep", type=click.Choice(["mapped", "memory", "device"]), default="mapped",
     show_default=True, help="Where the values of the stores are.",
 )  # fmt: skip
+@click.option("--compile", "compile_blocks", is_flag=True, help="Compile the network (GPU).")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads [all cores].")
 @click.option("--workers", type=click.IntRange(1), help="Processes for --stream [all cores].")
 def main(
@@ -316,6 +319,7 @@ def main(
     resume: bool,
     device: str,
     keep: str,
+    compile_blocks: bool,
     threads: int | None,
     workers: int | None,
 ) -> None:
@@ -333,7 +337,15 @@ def main(
             stores, streams, weights, config, validation=validation, keep=keep, device=device,
             workers=workers or cores,
         )  # fmt: skip
-        tables = fit(data, out, config, resume=resume, device=device, threads=threads or cores)
+        tables = fit(
+            data,
+            out,
+            config,
+            resume=resume,
+            device=device,
+            threads=threads or cores,
+            compile_blocks=compile_blocks,
+        )
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.fit: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None

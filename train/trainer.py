@@ -105,6 +105,7 @@ class Trainer:
         config: of the fit.
         device: to compute on.
         threads: batches of a step that are computed at a time, on the CPU; each takes one core.
+        compile_blocks: compile the pair blocks, once for all shapes; pays on a GPU.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Trainer:
         config: FitConfig,
         device: torch.device | str = "cpu",
         threads: int = 1,
+        compile_blocks: bool = False,
     ) -> None:
         self.config, self.source, self.device = config, source, torch.device(device)
         self.threads = threads if self.device.type == "cpu" else 1
@@ -120,6 +122,9 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.network = build(config.network).to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        if compile_blocks and isinstance(self.network, Network):
+            for block in self.network.blocks:
+                block.compile(dynamic=True)
         self.parameters = list(self.network.parameters())
         self.optimizers = make_optimizers(self.network, config)
         self.step, self.seconds, self.datasets = 0, 0.0, 0
@@ -168,7 +173,8 @@ class Trainer:
         n, columns = batch.values.shape[1:]
         lowest, highest = (float(edge) for edge in batch.mi.aminmax())
         dims = batch.dim_x, columns - batch.dim_x
-        found = {"n": (n, n), "dim": (min(dims), max(dims)), "mi": (lowest, highest)}
+        rate = lowest / min(dims), highest / min(dims)
+        found = {"n": (n, n), "dim": (min(dims), max(dims)), "mi": (lowest, highest), "rate": rate}
         for name, (low, high) in found.items():
             known = self.seen.setdefault(name, [low, high])
             self.seen[name] = [min(low, known[0]), max(high, known[1])]
@@ -249,6 +255,7 @@ class Trainer:
             n=ranges["n"],
             dim=ranges["dim"],
             mi=(self.seen["mi"][0], self.seen["mi"][1]),
+            rate=(self.seen["rate"][0], self.seen["rate"][1]),
             data=self.source.identity(),
             recipe=self.config.to_json(),
             done={

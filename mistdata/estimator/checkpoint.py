@@ -10,6 +10,7 @@ whole state from one step to the next.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -49,6 +50,7 @@ class Training:
         n: smallest and largest number of rows.
         dim: smallest and largest number of columns of a side.
         mi: smallest and largest mutual information in nats.
+        rate: the same over the columns of the smaller side.
         data: what identifies the data: names, digests or plans, and shares.
         recipe: the settings of the fit, as JSON types.
         done: how far it went: steps, datasets, seconds, device, mistdata's version.
@@ -57,6 +59,7 @@ class Training:
     n: tuple[int, int]
     dim: tuple[int, int]
     mi: tuple[float, float]
+    rate: tuple[float, float] = (0.0, math.inf)
     data: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     done: dict[str, Any] = field(default_factory=dict)
@@ -170,7 +173,7 @@ def load_network(
     weights, record = unpack(path)
     try:
         known = record["training"]
-        ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi")}
+        ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi", "rate") if name in known}
         training = Training(**(known | ranges))
         network = _build(path, record["network"], kinds)
         if FACTORS in weights:

@@ -157,10 +157,12 @@ class Estimator:
         for name, side in (("dim_x", sample.x), ("dim_y", sample.y)):
             if not known.dim[0] <= side.shape[1] <= known.dim[1]:
                 said.append(_outside(name, side.shape[1], known.dim))
-        if highest > known.mi[1]:
+        smaller = min(sample.x.shape[1], sample.y.shape[1])
+        limit = min(known.mi[1], known.rate[1] * smaller)
+        if highest > limit:
             said.append(
-                f"the highest quantile is beyond the largest trained value,"
-                f" {known.mi[1] * per_nat(units):.2f} {units}: take the answer as a lower bound"
+                f"the highest quantile is beyond the largest trained value for these columns,"
+                f" {limit * per_nat(units):.2f} {units}: take the answer as a lower bound"
             )
         return said
 

@@ -101,9 +101,15 @@ def test_beyond_the_training_every_way_is_said():
         "n = 30 lies outside the trained range 200..500",
         "dim_x = 5 lies outside the trained range 1..4",
         "dim_y = 6 lies outside the trained range 1..4",
-        "the highest quantile is beyond the largest trained value, 0.01 bits: take the answer as a"
-        " lower bound",
+        "the highest quantile is beyond the largest trained value for these columns, 0.01 bits:"
+        " take the answer as a lower bound",
     )
+
+
+def test_information_beyond_what_so_few_columns_had_in_training_is_said():
+    estimator = tiny_estimator(n=(20, 500), mi=(0.0, 99.0), rate=(0.0, 0.005))
+    (said,) = estimator(*sample(n=100, dim_x=2, dim_y=3)).warnings
+    assert "largest trained value for these columns, 0.01 nats" in said
 
 
 def test_more_rows_than_trained_are_averaged_over_parts():

@@ -223,3 +223,26 @@ def test_a_wrong_config_is_refused(wrong, message):
 def test_an_unknown_key_of_a_config_is_refused():
     with pytest.raises(ValueError, match="network config must have"):
         NetworkConfig.from_json(TINY.to_json() | {"layers": 4})
+
+
+def test_half_precision_gives_the_same_within_its_rounding():
+    net, values = network(torch.float32), sample(200, 3, 3).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(values, 3)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, net(values, 3), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_compiled_blocks_give_the_same_for_every_shape():
+    eager, compiled = network(torch.float32), network(torch.float32)
+    for block in compiled.blocks:
+        block.compile(dynamic=True)
+    for n, dim_x, dim_y in [(60, 3, 2), (100, 4, 4), (80, 5, 2)]:
+        values = sample(n, dim_x, dim_y).float()
+        torch.testing.assert_close(
+            compiled(values, dim_x), eager(values, dim_x), rtol=1e-4, atol=1e-5
+        )
