@@ -87,7 +87,8 @@ TABLES = {
         "mistdata-test", (*OURS, *plain("gaussian-copula", "ksg-3", "oracle")), limit=2000
     ),
     "intervals": Table(
-        "mistdata-test", (*OURS, Run("ksg-bootstrap", {"resamples": 50})),
+        "mistdata-test",
+        (*OURS, Run("ksg-bootstrap", {"resamples": 50}), Run("network-bootstrap")),
         where="n <= 1000", limit=100,
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from mistdata.baselines.answer import Answer, as_answer
 from mistdata.baselines.gaussian import cca, gaussian_copula
 from mistdata.baselines.neighbours import ksg, ksg_bootstrap
-from mistdata.baselines.network import Network
+from mistdata.baselines.network import Network, network_bootstrap
 from mistdata.baselines.reference import Mean, oracle
 
 BASELINES: Mapping[str, Callable[..., Callable[..., Any]]] = {
@@ -28,6 +28,7 @@ BASELINES: Mapping[str, Callable[..., Callable[..., Any]]] = {
     "ksg-bootstrap": ksg_bootstrap,
     "small": lambda: Network(checkpoint="small"),
     "base": lambda: Network(checkpoint="base"),
+    "network-bootstrap": network_bootstrap,
     "oracle": oracle,
 }
 

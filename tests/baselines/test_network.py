@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mistdata.baselines import as_answer
-from mistdata.baselines.network import Network
+from mistdata.baselines.network import Network, network_bootstrap
 from mistdata.estimator.checkpoint import save_weights
 from tests.tiny import TINY, tiny_estimator
 
@@ -37,3 +37,22 @@ def test_the_version_follows_the_weights(folder):
     changed = weights | {name: torch.zeros_like(weights[name])}
     save_weights(folder, TINY, changed, estimator.training)
     assert Network(checkpoint=str(folder)).version != before
+
+
+def test_the_version_follows_the_conformal_layer(folder):
+    before = Network(checkpoint=str(folder)).version
+    estimator = tiny_estimator()
+    factors = 2 * estimator.network.factors
+    save_weights(folder, TINY, estimator.network.state_dict(), estimator.training, factors)
+    assert Network(checkpoint=str(folder)).version != before
+
+
+def test_the_bootstrap_spreads_around_the_median(folder):
+    x, y = np.random.default_rng(0).standard_normal((2, 60, 2)).astype(np.float32)
+    estimate = network_bootstrap(checkpoint=str(folder), resamples=20)
+    answers = [estimate(x, y, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert answers[0] == answers[1] != answers[2]
+    assert answers[0].estimate == tiny_estimator()(x, y).median
+    assert answers[0].lower < answers[0].upper
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        network_bootstrap(checkpoint=str(folder), resamples=1)
