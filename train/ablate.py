@@ -66,7 +66,7 @@ def judged(trainer: Trainer, held_out: tuple[MetaDataset, ...], prep: str) -> di
     losses, errors = [], []
     for store in held_out:
         quantiles = torch.from_numpy(predict(network, store, prep=prep))
-        mi = torch.from_numpy(store.column("mi"))
+        mi = torch.tensor(store.column("mi"))
         levels = network.levels.double()
         losses.append(float(pinball(stabilise(quantiles), stabilise(mi), levels)))
         errors.append(float(((quantiles[:, middle] - mi).abs() / (1 + mi)).mean()))

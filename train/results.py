@@ -162,8 +162,8 @@ def intervals(document: Document) -> str:
     ]
     return """## Intervals beside the bootstrap
 
-Percentile bootstrap intervals of KSG and of the median of `small`, 50 resamples, the first 100 datasets of each split of
-mistdata-test with n up to 1,000.
+Percentile bootstrap intervals of KSG and of the median of `small`, 50 resamples, the first 100
+datasets of each split of mistdata-test with n up to 1,000.
 
 """ + "\n\n".join(parts)
 

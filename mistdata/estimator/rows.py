@@ -31,7 +31,8 @@ from mistdata.estimator.prepare import standardise
 FLOOR = 0.01  # of a sum of kernels, where one neighbour at distance 0 counts 1
 SELF = 1e4  # exponent that leaves a row out of its own neighbours
 ATTENDED = 4  # exponent of the kernel that weighs the neighbours: the second rung
-_BLOCK = 1 << 20  # most pairs of rows in a block of queries
+_CACHED = 1 << 18  # pairs of rows of one dataset that a core's cache holds
+_BLOCK = 1 << 23  # most pairs of rows in a block of queries of a batch
 
 
 class Side(NamedTuple):
@@ -98,7 +99,7 @@ class RowStream(nn.Module):
         n = scores.shape[1]
         if queries is None:
             queries = torch.arange(n, device=scores.device).expand(len(scores), -1)
-        block = max(1, _BLOCK // (len(scores) * n))
+        block = max(1, min(_CACHED // n, _BLOCK // (len(scores) * n)))
         parts = [self._compare(x, y, part) for part in torch.split(queries, block, dim=1)]
         features = torch.cat(parts, dim=1)
         return self._pool(features, facts, queries.shape[1])

@@ -1,0 +1,112 @@
+"""The scripts around a fit: calibration, ablation, evaluation, consistency, the results page."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from mistdata.estimator import load_network
+from mistdata.estimator.calibration import FEWEST
+from mistdata.estimator.checkpoint import save_weights
+from mistdata.pipeline.plan import make_plan
+from mistdata.pipeline.recipe import read_recipe
+from mistdata.pipeline.run import InProcess, generate
+from tests.tiny import TINY, tiny_estimator
+from train import ablate, calibrate, consistency, evaluate, results
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    estimator = tiny_estimator(n=(8, 10_000), dim=(1, 64))
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, TINY, estimator.network.state_dict(), estimator.training)
+    return path
+
+
+@pytest.fixture(scope="module")
+def test_store(tmp_path_factory, small_recipe):
+    """The published test recipe, the first 40 datasets of every split."""
+    recipe = small_recipe.parents[2] / "pipelines" / "mistdata-test.toml"
+    stores = tmp_path_factory.mktemp("stores")
+    generate(make_plan(read_recipe(recipe), 40), stores / "mistdata-test", InProcess())
+    return stores / "mistdata-test"
+
+
+def test_calibration_is_written_and_makes_new_datasets_covered(weights, small_recipe, tmp_path):
+    out = tmp_path / "calibrated.safetensors"
+    arguments = ["--model", str(weights), "--recipe", str(small_recipe), "--out", str(out)]
+    result = CliRunner().invoke(
+        calibrate.main, [*arguments, "--datasets", str(3 * FEWEST), "--workers", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    network, training = load_network(out)
+    assert (network.factors != 1).any()
+    assert training.done["calibration"]["datasets"] == 3 * FEWEST
+    before, after = (
+        json.loads(line.split(":")[1].split()[8].rstrip("%"))
+        for line in result.output.splitlines()[:2]
+    )
+    assert abs(after - 90) <= abs(before - 90) + 2
+
+
+def test_fresh_datasets_are_no_datasets_of_the_store(small_recipe, small_store):
+    import mistdata
+
+    pool = calibrate.fresh(small_recipe, 50, 1)
+    store = mistdata.open(small_store).where("family = 'gaussian-dense'")
+    stored = store.read(range(len(store)), rows=20).values
+    # Some numbers coincide in single precision; of equal datasets all would.
+    assert np.isin(stored, pool.values).mean() < 0.1
+
+
+def test_an_ablation_goes_on_with_what_its_file_lacks(small_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablate, "CONFIGS", {"small": TINY})
+    out = tmp_path / "ablation.json"
+    arguments = ["--store", str(small_store), "--out", str(out), "--minutes", "0.01"]
+    for seeds in ("1", "2"):
+        result = CliRunner().invoke(
+            ablate.main, [*arguments, "--seeds", seeds, "--only", "small", "--only", "no sum"]
+        )
+        assert result.exit_code == 0, result.output
+    runs = json.loads(out.read_text())
+    assert {name: [each["seed"] for each in found] for name, found in runs.items()} == {
+        "small": [0, 1], "no sum": [0, 1],
+    }  # fmt: skip
+    assert "no sum: pairs averaged, not summed" in result.output
+
+
+def test_numbers_are_kept_with_five_digits():
+    document = {"a": [1 / 3, None, {"b": None, "c": 1e-9 / 7}], "d": 123456.7}
+    assert evaluate.compact(document) == {"a": [0.33333, None, {"c": 1.4286e-10}], "d": 123460.0}
+
+
+@pytest.mark.slow
+def test_evaluation_consistency_and_page_from_end_to_end(
+    weights, test_store, tmp_path, monkeypatch
+):
+    docs = tmp_path / "docs" / "results"
+    docs.parent.mkdir()
+    monkeypatch.setattr(evaluate, "DOCS", docs)
+    monkeypatch.setattr("mistdata.estimator.checkpoint.SHIPPED", weights.parent)
+    weights.rename(weights.parent / "small.safetensors")
+    arguments = ["--stores", str(test_store.parent), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(
+        evaluate.main, [*arguments, "--only", "mistdata-test", "--workers", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    figures = consistency.run("small", str(test_store), 16)
+    (docs / "consistency.json").write_text(json.dumps(figures))
+    page = results.page(docs)
+    assert "## mistdata-test" in page
+    assert "| independent |" in page
+    assert "false alarms" in page
+    assert figures["beyond"]["96 + 96, n = 2,000"]["warnings"]
