@@ -25,14 +25,6 @@ TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=1, row=16
 CONFIG = FitConfig(TINY, seed=3, steps=8, batch_size=8, datasets=12)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def halves(small_store):
     return splits(mistdata.open(small_store), "store", None)

@@ -15,14 +15,6 @@ MODELS = [UNTRAINED, *sorted(path.stem for path in SHIPPED.glob("*.safetensors")
 STEPS = 80
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def estimator(request):
     if request.param != UNTRAINED:

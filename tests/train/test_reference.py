@@ -16,14 +16,6 @@ TINY = ReferenceConfig(width=16, heads=2, hidden=32, inducing=4, seeds=3)
 CONFIG = FitConfig(TINY, seed=3, steps=6, batch_size=8, datasets=12, **SETTINGS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def store(small_store):
     return mistdata.open(small_store).where("split = 'train'")

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from mistdata.estimator import load_network
@@ -15,13 +14,6 @@ from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
 from tests.tiny import TINY, tiny_estimator
 from train import ablate, calibrate, consistency, evaluate, results
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
