@@ -4,7 +4,9 @@ Trained quantiles may be a little too narrow for some sizes. For every stratum o
 number of columns, and every level τ, held-out datasets give the factor f by which the distance of
 the quantile from the median must grow (or shrink) so that a share τ of the true values lies below
 
-    q'_τ = m + f_τ (q_τ - m).
+    q'_τ = m + f_τ (q_τ - m),
+
+and a quantile of 0 stays 0: it says that independence is not ruled out.
 
 For N exchangeable held-out datasets in a stratum, f_τ is the ⌈(N + 1) τ⌉-th smallest of the scores
 (I - m) / (q_τ - m), which bounds the share from below by τ for new datasets of the same mixture
@@ -52,6 +54,7 @@ def calibrated(quantiles: Tensor, factors: Tensor, middle: int) -> Tensor:
     """
     median = quantiles[:, middle : middle + 1]
     moved = (median + factors * (quantiles - median)).clamp_min(0)
+    moved = moved.where(quantiles > 0, torch.zeros_like(moved))
     upper = moved[:, middle:].cummax(dim=1).values
     lower = moved[:, : middle + 1].flip(1).cummin(dim=1).values.flip(1)
     return torch.cat([lower[:, :-1], upper], dim=1)
@@ -100,7 +103,10 @@ def _factor(
     above = level > 0.5
     reach = quantiles[:, number] - median if above else median - quantiles[:, number]
     miss = mi - median if above else median - mi
-    scores = np.sort(miss / (reach + _TINY))
+    scores = miss / (reach + _TINY)
+    if not above:
+        scores = np.where(quantiles[:, number] > 0, scores, -np.inf)  # 0 stays, and covers
+    scores = np.sort(scores)
     share = level if above else 1 - level
     rank = min(math.ceil((len(scores) + 1) * share), len(scores))
     return float(np.clip(scores[rank - 1], *RANGE))

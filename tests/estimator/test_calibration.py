@@ -56,6 +56,20 @@ def test_moved_quantiles_stay_ordered_and_non_negative():
     torch.testing.assert_close(same, quantiles)
 
 
+def test_a_quantile_of_zero_stays_zero_whatever_the_factor():
+    quantiles = torch.tensor([[0.0, 0.1, 0.5, 0.9, 1.0]])
+    moved = calibrated(quantiles, torch.full((5,), 0.5), 2)
+    assert moved[0, 0] == 0
+    assert moved[0, 1] > 0.1
+
+
+def test_independent_datasets_whose_lower_quantile_is_zero_ask_for_no_change():
+    quantiles = np.tile([0.0, 0.0, 0.1, 0.2, 0.4], (500, 1))
+    factors = fit_factors(quantiles, np.zeros(500), np.full(500, 50), np.full(500, 10), LEVELS)
+    table = factors[stratum(50, 10)].double()
+    assert (calibrated(torch.from_numpy(quantiles), table, 2)[:, :2] == 0).all()
+
+
 def test_the_layer_travels_with_the_weights_and_acts_in_evaluation_only(tmp_path):
     config = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=1, row=16)
     network = Network(config)
