@@ -69,9 +69,9 @@ def benchmark(
     """Run an ESTIMATOR over the test splits of a STORE; print tables by stratum.
 
     ESTIMATOR is built in (mean, cca, gaussian-copula, ksg, ksg-3, ksg-5, ksg-10, ksg-bootstrap,
-    small, base, network-bootstrap, oracle), module:object with a function estimate(x, y), or the path of a
-    checkpoint. One row per dataset is kept in OUT.parquet; the same command again resumes, and
-    with a larger selection goes on.
+    small, base, network-bootstrap, oracle), module:object with a function estimate(x, y), or
+    the path of a checkpoint. One row per dataset is kept in OUT.parquet; the same command again
+    resumes, and with a larger selection goes on.
 
     Example: mistdata benchmark ksg /tmp/mist-test --options k=5 --limit 100
     """
