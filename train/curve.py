@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """The figures of every step, from `metrics.jsonl` in the folder of a fit."""
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def draw_curve(out: Path) -> None:
@@ -15,7 +21,7 @@ def draw_curve(out: Path) -> None:
     Args:
         out: folder of the fit, with `metrics.jsonl`.
     """
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(out)
     loss = np.array([line["loss"] for line in lines])
     seen = np.array([line["datasets"] for line in lines])
     window = max(1, len(loss) // 50)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 import mistdata
 from mistdata.errors import MistdataError
 from mistdata.store.dataset import MetaDataset
-from train.curve import draw_curve
+from train.curve import draw_curve, read_metrics
 from train.held_out import Scores, compare
 from train.loader import Loader, Mixture, Position, Resident, Source
 from train.networks import CONFIGS, SETTINGS
@@ -265,7 +265,7 @@ def fit(
 
 def wait_share(out: Path) -> float:
     """Share of the training time that was spent waiting for data, from `metrics.jsonl`."""
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(out)
     spent = [b["seconds"] - a["seconds"] for a, b in pairwise([{"seconds": 0.0}, *lines])]
     waited = sum(line["wait"] * time for line, time in zip(lines, spent, strict=True))
     return waited / max(sum(spent), 1e-9)

@@ -38,7 +38,8 @@ _BLOCK = 1 << 23  # most pairs of rows in a block of queries of a batch
 class Side(NamedTuple):
     """One side's rows in the learned metrics."""
 
-    rows: Tensor  # (batch, M, n, columns), scaled: squared distances are exponents
+    queries: Tensor  # (batch, M, n, columns + 2): its products with `keys` are the exponents,
+    keys: Tensor  # the scaled squared distances of rows
     values: Tensor  # (batch, n, V): what attention carries
 
 
@@ -124,12 +125,12 @@ class RowStream(nn.Module):
         scale = (2 * torch.tanh(sharpness)).exp() * spread.rsqrt()
         attention = weights[..., self.metrics :].unsqueeze(1) + 1
         values = (learned * attention).sum(dim=2) / scores.shape[2] ** 0.5
-        return Side(centred * scale[..., None, None], standardise(values))
+        return Side(*augmented(centred * scale[..., None, None]), standardise(values))
 
     def _compare(self, x: Side, y: Side, queries: Tensor) -> Tensor:
         """Features of the query rows: (batch, q, 3 kernels + 3 cell), symmetric in x and y."""
         batch, asked = queries.shape
-        n = x.rows.shape[2]
+        n = x.keys.shape[2]
         gap_x, gap_y = self._gaps(x, queries), self._gaps(y, queries)
         itself = queries.unsqueeze(1).expand(-1, self.metrics, -1).flatten(0, 1)
         sums = kernel_sums(gap_x.flatten(0, 1), gap_y.flatten(0, 1), itself, self.bandwidths)
@@ -140,9 +141,8 @@ class RowStream(nn.Module):
 
     def _gaps(self, side: Side, queries: Tensor) -> Tensor:
         """Scaled squared distances of the queries to all rows: (batch, M, q, n)."""
-        first, second = augmented(side.rows)
-        index = queries[:, None, :, None].expand(-1, self.metrics, -1, first.shape[3])
-        return first.gather(2, index) @ second.mT
+        index = queries[:, None, :, None].expand(-1, self.metrics, -1, side.queries.shape[3])
+        return side.queries.gather(2, index) @ side.keys.mT
 
     def _attend(
         self, x: Side, y: Side, gap_x: Tensor, gap_y: Tensor, queries: Tensor
