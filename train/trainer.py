@@ -53,6 +53,7 @@ class FitConfig:
             warm-up.
         warm_up: fraction of the fit.
         weight_decay: of the weight matrices.
+        long: exponent of n in the weight of a dataset.
         clip: largest norm of the gradient.
         average: largest decay of the exponential moving average of the weights.
         reflect: reflect random columns (z → -z keeps the mutual information).
@@ -73,6 +74,7 @@ class FitConfig:
     learning_rate: float = 5e-3
     warm_up: float = 0.03
     weight_decay: float = 0.01
+    long: float = 0.25
     clip: float = 1.0
     average: float = 0.998
     reflect: bool = True
@@ -234,7 +236,9 @@ class Trainer:
                 queries=work.queries,
             )  # fmt: skip
         truth = stabilise(batch.mi.to(self.device))
-        return pinball(stabilise(quantiles), truth, self.network.levels) * len(batch.ids)
+        loss = pinball(stabilise(quantiles), truth, self.network.levels) * len(batch.ids)
+        # Long samples are known better: without a weight, all effort would go to the short ones.
+        return loss * (batch.values.shape[1] / 300) ** self.config.long
 
     def _update_average(self) -> None:
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))

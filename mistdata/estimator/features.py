@@ -10,14 +10,16 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mistdata.estimator.prepare import standardise
+from mistdata.estimator.prepare import Ranks, rank, standardise
 
 CELL_FEATURES = 4
 GRAM_CHANNELS = 10  # fixed moments whose noise is of order n^(-1/2)
-OTHER_CHANNELS = 6  # partial correlations and distances
+OTHER_CHANNELS = 13  # partial correlations, distances, gaps of neighbours
 GLOBAL_FEATURES = 9
 INFORMATION = 3
+MOST_GAPS = 1 << 22  # rows times pairs of X and Y whose gaps are all looked at
 SHRINKAGES = (0.01, 0.2)
 LEAST_SHRINKAGE = 1e-5  # keeps float32 factors of duplicated columns positive at any n
 
@@ -90,17 +92,22 @@ def hermite_moments(scores: Tensor) -> Tensor:
     return moments.permute(0, 2, 4, 1, 3).reshape(batch, size, size, 9)
 
 
-def fixed_moments(scores: Tensor, dim_x: int) -> tuple[Tensor, Tensor, Tensor]:
+def fixed_moments(
+    scores: Tensor, ranks: Ranks, dim_x: int, kept: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Moments that need no learning.
 
     Args:
         scores: (batch, n, D) prepared scores.
+        ranks: of the sample.
         dim_x: how many columns are X.
+        kept: (batch, R) positions of the rows whose distances are looked at where all rows of so
+            many columns would be too many; None for all.
 
     Returns:
-        Correlations of polynomials and of directions (batch, D, D, 10); partial correlations and
-        distances (batch, D, D, 6); and the information of a Gaussian copula in nats (batch, 3):
-        at each shrinkage, and free of bias.
+        Correlations of polynomials and of directions (batch, D, D, 10); partial correlations,
+        distances and gaps of neighbours (batch, D, D, 13); and the information of a Gaussian
+        copula in nats (batch, 3): at each shrinkage, and free of bias.
     """
     radius = (scores.square().mean(dim=2, keepdim=True) + 0.05).rsqrt()
     hermite = hermite_moments(scores)
@@ -113,8 +120,11 @@ def fixed_moments(scores: Tensor, dim_x: int) -> tuple[Tensor, Tensor, Tensor]:
         information.append(nats)
     information.append(unbiased(information, scores.shape[1], dim_x, scores.shape[2] - dim_x))
     grams = torch.cat([hermite, directions.unsqueeze(-1)], dim=-1)
-    gaps = distances(scores, correlation, dim_x)
-    others = torch.cat([torch.stack(partials, dim=-1), gaps], dim=-1)
+    if kept is not None and scores.shape[1] * dim_x * (scores.shape[2] - dim_x) > MOST_GAPS:
+        scores = scores.gather(1, kept.unsqueeze(2).expand(-1, -1, scores.shape[2]))
+        ranks = rank(scores)
+    gaps = [distances(scores, correlation, dim_x), neighbour_gaps(scores, ranks, dim_x)]
+    others = torch.cat([torch.stack(partials, dim=-1), *gaps], dim=-1)
     return grams, others, torch.stack(information, dim=-1)
 
 
@@ -122,8 +132,9 @@ def distances(scores: Tensor, correlation: Tensor, dim_x: int) -> Tensor:
     """How closely a column of X and one of Y follow each other, and how sharp that band's edge is.
 
     With d_i = |z_ij - s z_ik|, s the sign of the correlation: the logarithms of the power means of
-    d for exponents 0 (the geometric mean), 1, 2 and 4. A Gaussian and a uniform band of the same
-    width differ in their ratios.
+    d for exponents 0 (the geometric mean), 1, 2 and 4; of the scores, and of their uniform ranks
+    Φ(z), where a band of constant width in the data is one. A Gaussian and a uniform band of the
+    same width differ in their ratios.
 
     Args:
         scores: (batch, n, D) prepared scores.
@@ -131,24 +142,101 @@ def distances(scores: Tensor, correlation: Tensor, dim_x: int) -> Tensor:
         dim_x: how many columns are X.
 
     Returns:
-        (batch, D, D, 4), 0 for pairs within a side.
+        (batch, D, D, 8), 0 for pairs within a side.
     """
-    floor = 1 / scores.shape[1]  # about the gap between neighbouring scores
     # Not 0: symmetric ranks often correlate to exactly 0, where rounding would draw the sign.
     sign = torch.where(correlation < -1e-5, -1.0, 1.0).to(scores.dtype)
-    y = scores[:, :, dim_x:].mT.contiguous()
+    centred = torch.special.ndtr(scores) - 0.5
+    gaps = [_power_means(columns, sign, dim_x) for columns in (scores, centred)]
+    across = torch.cat(gaps, dim=-1)
+    return across_sides(across, across.transpose(1, 2), scores.shape[2])
+
+
+def _power_means(columns: Tensor, sign: Tensor, dim_x: int) -> Tensor:
+    """Logarithms of the power means of the gaps between columns: (batch, dim_x, dim_y, 4)."""
+    floor = 1 / columns.shape[1]  # about the gap between neighbouring ranks
+    y = columns[:, :, dim_x:].mT.contiguous()
     rows = []
     for j in range(dim_x):
-        gap = (scores[:, :, j].unsqueeze(1) - sign[:, j, dim_x:, None] * y).abs() + floor
+        gap = (columns[:, :, j].unsqueeze(1) - sign[:, j, dim_x:, None] * y).abs() + floor
         square = gap * gap
         powers = [gap.mean(2), square.mean(2).sqrt(), (square * square).mean(2).sqrt().sqrt()]
         rows.append(torch.stack([gap.log().mean(2), *(p.log() for p in powers)], dim=-1))
-    across = torch.stack(rows, dim=1)
-    within_x = across.new_zeros(len(across), dim_x, dim_x, 4)
-    within_y = across.new_zeros(len(across), y.shape[1], y.shape[1], 4)
-    upper = torch.cat([within_x, across], dim=2)
-    lower = torch.cat([across.transpose(1, 2), within_y], dim=2)
-    return torch.cat([upper, lower], dim=1)
+    return torch.stack(rows, dim=1)
+
+
+def neighbour_gaps(scores: Tensor, ranks: Ranks, dim_x: int) -> Tensor:
+    """How far a column jumps between rows that are neighbours in a column of the other side.
+
+    Let the rows be sorted by column j and e_i = |u_(i+1)k - u_(i)k| with u = Φ(z): the means of
+    ln(e + 1/n), e and e². For independent columns e is the gap of two uniform numbers; the more k
+    is a function of j, whatever the function, the smaller the gaps, and their logarithm falls like
+    the conditional entropy (the mean of e is Chatterjee's correlation). Rows that are equal in
+    column j share the mean of their u, as their order is not known.
+
+    Args:
+        scores: (batch, n, D) prepared scores.
+        ranks: of the sample.
+        dim_x: how many columns are X.
+
+    Returns:
+        (batch, D, D, 3), 0 for pairs within a side; not symmetric.
+
+    References:
+        A new coefficient of correlation (Chatterjee, 2021), JASA 116(536).
+    """
+    uniform = torch.special.ndtr(scores)
+    x, y = uniform[:, :, :dim_x], uniform[:, :, dim_x:]
+    ties = ranks.ties
+    upper = _jumps(y, ranks.order[:, :, :dim_x], None if ties is None else ties[:, :, :dim_x])
+    lower = _jumps(x, ranks.order[:, :, dim_x:], None if ties is None else ties[:, :, dim_x:])
+    return across_sides(upper, lower, scores.shape[2])
+
+
+def _jumps(columns: Tensor, order: Tensor, ties: Tensor | None) -> Tensor:
+    """Means of the gaps of `columns` (batch, n, k) along each order: (batch, orders, k, 3)."""
+    n, rows = columns.shape[1], []
+    columns = columns.mT.contiguous()
+    for j in range(order.shape[2]):
+        index = order[:, None, :, j].expand_as(columns)
+        sorted_by = columns.gather(2, index)
+        if ties is not None:
+            sorted_by = _shared(sorted_by, ties[:, :, j])
+        gap = sorted_by.diff(dim=2).abs()
+        means = [(gap + 1 / n).log().mean(2), gap.mean(2), (gap * gap).mean(2)]
+        rows.append(torch.stack(means, dim=-1))
+    # Centred and scaled to independence: E ln e = -3/2, E e = 1/3, E e² = 1/6 of uniform numbers.
+    middle = columns.new_tensor([-1.5, 1 / 3, 1 / 6])
+    spread = columns.new_tensor([1.0, 0.25, 0.2])
+    return (torch.stack(rows, dim=1) - middle) / spread
+
+
+def _shared(columns: Tensor, ties: Tensor) -> Tensor:
+    """Give every run of ties its mean: columns (batch, k, n), ties (batch, n, 2)."""
+    sums = F.pad(columns.double().cumsum(dim=2), (1, 0))
+    first, after = ties[:, None, :, 0], ties[:, None, :, 1] + 1
+    shape = columns.shape
+    total = sums.gather(2, after.expand(shape)) - sums.gather(2, first.expand(shape))
+    return torch.where(after - first > 1, (total / (after - first)).to(columns.dtype), columns)
+
+
+def across_sides(upper: Tensor, lower: Tensor, size: int) -> Tensor:
+    """Fill a tensor over pairs with what is known of pairs of X and Y, and 0 within the sides.
+
+    Args:
+        upper: (batch, dim_x, dim_y, c).
+        lower: (batch, dim_y, dim_x, c).
+        size: dim_x + dim_y.
+
+    Returns:
+        (batch, D, D, c).
+    """
+    batch, dim_x, dim_y, channels = upper.shape
+    within_x = upper.new_zeros(batch, dim_x, dim_x, channels)
+    within_y = upper.new_zeros(batch, dim_y, dim_y, channels)
+    left = torch.cat([within_x, lower], dim=1)
+    right = torch.cat([upper, within_y], dim=1)
+    return torch.cat([left, right], dim=2)
 
 
 def gaussian_copula(

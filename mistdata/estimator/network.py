@@ -31,14 +31,15 @@ from mistdata.estimator.prepare import (
     check_cells,
     check_shape,
     chosen_rows,
-    double_ranks,
     prepared,
+    rank,
     standardise,
 )
 from mistdata.estimator.quantiles import QuantileHead
 from mistdata.estimator.rows import RowStream
 
-QUERIES = 2048  # most query rows of the row stream
+QUERIES = 1024  # most query rows of the row stream
+ROWS = 2048  # most rows whose cells are mapped to learned features; at least QUERIES
 
 
 class Network(nn.Module):
@@ -77,18 +78,19 @@ class Network(nn.Module):
             self.rows = RowStream(config, GLOBAL_FEATURES)
         pooled = 2 * width
         self.pool = nn.Sequential(nn.Linear(2 * width + GLOBAL_FEATURES + told, pooled), nn.GELU())
-        self.trust = nn.Linear(pooled, 2 + INFORMATION + kernels)
+        self.trust = nn.Linear(pooled, 2 + INFORMATION + kernels)  # doubt, stretch, weights
         self.head = QuantileHead(pooled, config.levels)
         self._start()
         self.register_buffer("levels", torch.tensor(config.levels), persistent=False)
         self.register_buffer("factors", no_factors(len(config.levels)), persistent=False)
 
     def _start(self) -> None:
-        """Begin as half the unbiased Gaussian-copula information, with little from elsewhere."""
+        """Begin as the unbiased information of a Gaussian copula, with little from elsewhere."""
         nn.init.normal_(self.trust.weight, std=1e-2)
-        nn.init.constant_(self.trust.bias, -4.0)
+        nn.init.constant_(self.trust.bias, -3.0)
         with torch.no_grad():
-            self.trust.bias[1 + INFORMATION] = 0.0
+            self.trust.bias[1] = 0.0
+            self.trust.bias[1 + INFORMATION] = 2.0
             last = self.contribution[2]
             assert isinstance(last, nn.Linear) and last.bias is not None
             last.bias.fill_(-4.0)
@@ -129,14 +131,12 @@ class Network(nn.Module):
 
     def _answer(self, values: Tensor, dim_x: int, prep: str, queries: int) -> Tensor:
         n, size = values.shape[1:]
-        chosen = None
         with torch.autocast(values.device.type, enabled=False):
-            doubled = double_ranks(values) if prep == "rank" or n > queries else None
-            if doubled is not None and self.rows is not None:
-                chosen = chosen_rows(doubled, queries)
-            scores = prepared(values, doubled, prep, self.embed.weight.dtype)
-            learned = standardise(self.cells(cell_features(scores, dim_x)))
-            grams, others, information = fixed_moments(scores, dim_x)
+            ranks = rank(values)
+            scores = prepared(values, ranks.doubled, prep, self.embed.weight.dtype)
+            kept = chosen_rows(ranks.doubled, ROWS)
+            learned = self._learn(scores, kept, dim_x)
+            grams, others, information = fixed_moments(scores, ranks, dim_x, kept)
             grams = torch.cat([gram_channels(learned), grams], dim=-1)
             facts = global_features(information, n, dim_x, size - dim_x)
         pairs = self._embed(grams, others, facts, n, dim_x)
@@ -147,11 +147,22 @@ class Network(nn.Module):
         terms = [information]
         if self.rows is not None:
             with torch.autocast(values.device.type, enabled=False):
+                # Both are the first rows in the order of their hash.
+                chosen = kept if kept is None else kept[:, :queries]
+                if kept is None:
+                    chosen = chosen_rows(ranks.doubled, queries)
                 full = pairs.to(scores.dtype)
-                pooled, kernels = self.rows(scores, learned, full, facts, dim_x, chosen)
+                pooled, kernels = self.rows(scores, learned, full, facts, dim_x, chosen, kept)
             seen.append(pooled)
             terms.append(kernels.clamp_min(0))
         return self._read(pairs, torch.cat(seen, dim=1), torch.cat(terms, dim=1), dim_x)
+
+    def _learn(self, scores: Tensor, kept: Tensor | None, dim_x: int) -> Tensor:
+        """Learned features of the cells, of all rows or of those kept: (batch, rows, D, K)."""
+        if kept is not None:
+            scores = scores.gather(1, kept.unsqueeze(2).expand(-1, -1, scores.shape[2]))
+        learned: Tensor = standardise(self.cells(cell_features(scores, dim_x)))
+        return learned
 
     def _embed(self, grams: Tensor, others: Tensor, facts: Tensor, n: int, dim_x: int) -> Tensor:
         """Linear map of the moments, of the same in units of their noise, and of what is known."""
@@ -164,7 +175,12 @@ class Network(nn.Module):
         return embedded
 
     def _read(self, pairs: Tensor, seen: Tensor, terms: Tensor, dim_x: int) -> Tensor:
-        """Sum the contributions of the X-Y pairs and spread quantiles around the sum."""
+        """Weigh the estimates, add what the X-Y pairs contribute, and spread quantiles around.
+
+        The centre is e^s Σ_k w_k t_k + Σ_jk c_jk - doubt, with w a softmax over the estimates t
+        (the Gaussian copula's, the kernels', and 0) and |s| < 1: where estimates agree, that is
+        the answer.
+        """
         across = pairs[:, :dim_x, dim_x:] + pairs[:, dim_x:, :dim_x].transpose(1, 2)
         sides = side_weights(pairs.shape[1], dim_x, pairs)
         weights = torch.stack(
@@ -181,9 +197,8 @@ class Network(nn.Module):
         added = F.softplus(self.contribution(across).to(exact)).sum(dim=(1, 2, 3))
         trust = self.trust(pooled).to(exact)
         doubt = F.softplus(trust[:, 0])
-        share = torch.sigmoid(trust[:, 2:])
-        # The sum over pairs is itself trusted fully at the start: its shift is 6 = -(-4) + 2.
-        sure = torch.sigmoid(trust[:, 1] + 6)
-        scale = sure * added + (share * terms).sum(dim=1) - doubt
+        shares = F.pad(trust[:, 2:], (0, 1)).softmax(dim=1)[:, :-1]
+        weighed = torch.tanh(trust[:, 1]).exp() * (shares * terms).sum(dim=1)
+        scale = weighed + added - doubt
         quantiles: Tensor = self.head(pooled, scale)
         return quantiles

@@ -14,6 +14,7 @@ does not change under them, so nothing is lost. The other two let gradients reac
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,28 +62,37 @@ def check_cells(values: Tensor) -> None:
             raise ValueError(f"column {column} of dataset {batch} has {what}")
 
 
-def double_ranks(values: Tensor) -> Tensor:
-    """Twice the ranks 0..n-1 along the rows; equal values share the mean of their ranks.
+class Ranks(NamedTuple):
+    """The order of every column.
 
-    Args:
-        values: (batch, n, columns).
-
-    Returns:
-        int64 tensor of the same shape: twice a mid-rank is a whole number.
+    Attributes:
+        doubled: (batch, n, columns) int64, twice the ranks 0..n-1; equal values share the mean of
+            their ranks, and twice a mid-rank is a whole number.
+        order: (batch, n, columns) positions that sort each column.
+        ties: (batch, n, columns, 2) first and last place of the run of equal values around each
+            place of the sorted column; None where no two values are equal.
     """
+
+    doubled: Tensor
+    order: Tensor
+    ties: Tensor | None
+
+
+def rank(values: Tensor) -> Ranks:
+    """Rank the rows of every column of (batch, n, columns)."""
     ordered, order = values.detach().sort(dim=1)
     n = values.shape[1]
     position = torch.arange(n, device=values.device).view(1, n, 1).expand_as(ordered)
     differs = ordered[:, 1:] != ordered[:, :-1]
     if differs.all():
-        ranks = 2 * position
+        ranks, ties = 2 * position, None
     else:
         edge = torch.ones_like(differs[:, :1])
         first = position.where(torch.cat([edge, differs], 1), 0).cummax(dim=1).values
         last = position.where(torch.cat([differs, edge], 1), n - 1)
         last = last.flip(1).cummin(dim=1).values.flip(1)
-        ranks = first + last
-    return torch.empty_like(ranks).scatter_(1, order, ranks)
+        ranks, ties = first + last, torch.stack([first, last], dim=-1)
+    return Ranks(torch.empty_like(order).scatter_(1, order, ranks), order, ties)
 
 
 def scores_of_ranks(doubled: Tensor, dtype: torch.dtype) -> Tensor:
@@ -101,12 +111,12 @@ def scores_of_ranks(doubled: Tensor, dtype: torch.dtype) -> Tensor:
     return standardise(table[doubled])
 
 
-def prepared(values: Tensor, doubled: Tensor | None, prep: str, dtype: torch.dtype) -> Tensor:
+def prepared(values: Tensor, doubled: Tensor, prep: str, dtype: torch.dtype) -> Tensor:
     """Scores of a sample.
 
     Args:
         values: (batch, n, columns), finite.
-        doubled: twice its mid-ranks, where the preparation is 'rank'.
+        doubled: twice its mid-ranks.
         prep: 'rank', 'soft' or 'affine'.
         dtype: of the answer.
 
@@ -117,7 +127,6 @@ def prepared(values: Tensor, doubled: Tensor | None, prep: str, dtype: torch.dty
         ValueError: on another preparation.
     """
     if prep == "rank":
-        assert doubled is not None
         return scores_of_ranks(doubled, dtype)
     if prep == "soft":
         return standardise(torch.special.ndtri(soft_uniform(values)).to(dtype))

@@ -41,6 +41,7 @@ class Side(NamedTuple):
     queries: Tensor  # (batch, M, n, columns + 2): its products with `keys` are the exponents,
     keys: Tensor  # the scaled squared distances of rows
     values: Tensor  # (batch, n, V): what attention carries
+    unknown: Tensor | None  # (batch, n): rows without values
 
 
 class RowStream(nn.Module):
@@ -80,21 +81,24 @@ class RowStream(nn.Module):
         facts: Tensor,
         dim_x: int,
         queries: Tensor | None,
+        kept: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return pooled features (batch, 2 width) and the kernels' information (batch, kernels).
 
         Args:
             scores: (batch, n, D) prepared scores.
-            learned: (batch, n, D, K) learned features of the cells.
+            learned: (batch, n, D, K) learned features of the cells, or of those rows kept.
             pairs: (batch, D, D, c), normalised.
             facts: (batch, facts) global features.
             dim_x: how many columns are X.
             queries: (batch, Q) positions of the query rows, None for all.
+            kept: (batch, R) positions of the rows with learned features, the queries among them;
+                None for all.
         """
         told = self.columns(pairs, dim_x)
         x, y = (
             self._side(scores[..., part], learned[:, :, part], pairs[:, part, part], told[:, part],
-                       facts)
+                       facts, kept)
             for part in (slice(None, dim_x), slice(dim_x, None))
         )  # fmt: skip
         n = scores.shape[1]
@@ -106,7 +110,13 @@ class RowStream(nn.Module):
         return self._pool(features, facts, queries.shape[1])
 
     def _side(
-        self, scores: Tensor, learned: Tensor, pairs: Tensor, told: Tensor, facts: Tensor
+        self,
+        scores: Tensor,
+        learned: Tensor,
+        pairs: Tensor,
+        told: Tensor,
+        facts: Tensor,
+        kept: Tensor | None,
     ) -> Side:
         """Bring the rows of one side into the metrics."""
         weights = self.weights(told)
@@ -124,8 +134,14 @@ class RowStream(nn.Module):
         # Bounded: an exponential without bounds once overflowed in training.
         scale = (2 * torch.tanh(sharpness)).exp() * spread.rsqrt()
         attention = weights[..., self.metrics :].unsqueeze(1) + 1
-        values = (learned * attention).sum(dim=2) / scores.shape[2] ** 0.5
-        return Side(*augmented(centred * scale[..., None, None]), standardise(values))
+        values = standardise((learned * attention).sum(dim=2) / scores.shape[2] ** 0.5)
+        unknown = None
+        if kept is not None:
+            index = kept.unsqueeze(2).expand(-1, -1, values.shape[2])
+            empty = values.new_zeros(len(values), scores.shape[1], values.shape[2])
+            values = empty.scatter(1, index, values)
+            unknown = torch.ones_like(scores[..., 0], dtype=torch.bool).scatter(1, kept, False)
+        return Side(*augmented(centred * scale[..., None, None]), values, unknown)
 
     def _compare(self, x: Side, y: Side, queries: Tensor) -> Tensor:
         """Features of the query rows: (batch, q, 3 kernels + 3 cell), symmetric in x and y."""
@@ -150,16 +166,18 @@ class RowStream(nn.Module):
         """What the neighbours of a row on one side say of its other side."""
         index = queries.unsqueeze(2).expand(-1, -1, x.values.shape[2])
         own_x, own_y = x.values.gather(1, index), y.values.gather(1, index)
-        said_y = self._said(gap_x, y.values, queries)
-        said_x = self._said(gap_y, x.values, queries)
+        said_y = self._said(gap_x, y, queries)
+        said_x = self._said(gap_y, x, queries)
         met = own_x * said_x + own_y * said_y
         return [met, said_x.square() + said_y.square(), own_x.square() + own_y.square()]
 
-    def _said(self, gap: Tensor, values: Tensor, queries: Tensor) -> Tensor:
+    def _said(self, gap: Tensor, other: Side, queries: Tensor) -> Tensor:
         """Mean of the values, weighted by a kernel of the gap; the query itself is left out."""
         logits = (-ATTENDED * gap).scatter(2, queries.unsqueeze(2), -SELF)
+        if other.unknown is not None:
+            logits = logits.masked_fill(other.unknown.unsqueeze(1), -SELF)
         weights = logits.exp()
-        said: Tensor = weights @ values / (weights.sum(dim=2, keepdim=True) + FLOOR)
+        said: Tensor = weights @ other.values / (weights.sum(dim=2, keepdim=True) + FLOOR)
         return said
 
     def _pool(self, features: Tensor, facts: Tensor, queries: int) -> tuple[Tensor, Tensor]:

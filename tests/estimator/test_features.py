@@ -2,15 +2,17 @@
 
 import numpy as np
 import torch
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 from mistdata.estimator.features import (
     distances,
     gaussian_bias,
     gaussian_copula,
     hermite_moments,
+    neighbour_gaps,
     unbiased,
 )
+from mistdata.estimator.prepare import rank
 
 
 def test_gaussian_copula_information_is_the_log_determinant_after_shrinking():
@@ -61,8 +63,48 @@ def test_distances_are_power_means_of_gaps_across_the_sides():
     scores[..., 2] -= 2 * scores[..., 0]
     correlation = np.corrcoef(scores[0].T)[None]
     found = distances(torch.from_numpy(scores), torch.from_numpy(correlation), 2)[0].numpy()
-    gap = np.abs(scores[0, :, 0] + scores[0, :, 2]) + 1 / 200
-    expected = [np.log(gap).mean(), *(np.log((gap**p).mean()) / p for p in (1, 2, 4))]
+    uniform = norm.cdf(scores)
+    expected = []
+    for columns in (scores, uniform):
+        # The uniform ranks are centred before a sign is given to them.
+        centred = columns[0] - (0.5 if columns is uniform else 0)
+        gap = np.abs(centred[:, 0] + centred[:, 2]) + 1 / 200
+        expected += [np.log(gap).mean(), *(np.log((gap**p).mean()) / p for p in (1, 2, 4))]
     np.testing.assert_allclose(found[0, 2], expected, rtol=1e-9)
     np.testing.assert_array_equal(found[0, 2], found[2, 0])
     assert not found[:2, :2].any() and not found[2, 2].any()
+
+
+def test_gaps_of_neighbours_are_those_of_the_sorted_sample():
+    rng = np.random.default_rng(6)
+    scores = rng.normal(size=(1, 200, 3))
+    values = torch.from_numpy(scores)
+    found = neighbour_gaps(values, rank(values), 2)[0].numpy()
+    for j, k in ((0, 2), (1, 2), (2, 0), (2, 1)):
+        gap = np.abs(np.diff(norm.cdf(scores[0, np.argsort(scores[0, :, j]), k])))
+        means = [np.log(gap + 1 / 200).mean(), gap.mean(), (gap**2).mean()]
+        expected = (np.array(means) - [-1.5, 1 / 3, 1 / 6]) / [1, 0.25, 0.2]
+        np.testing.assert_allclose(found[j, k], expected, rtol=1e-9)
+    assert not found[:2, :2].any() and not found[2, 2].any()
+
+
+def test_the_order_of_tied_rows_does_not_matter_to_gaps_of_neighbours():
+    """Rows equal in the sorting column share the mean of the other side's uniform ranks."""
+    rng = np.random.default_rng(7)
+    values = torch.from_numpy(
+        np.stack([rng.integers(0, 4, 60), rng.normal(size=60)], axis=1)[None]
+    )
+    before = neighbour_gaps(values, rank(values), 1)
+    shuffled = values[:, torch.from_numpy(rng.permutation(60))]
+    torch.testing.assert_close(neighbour_gaps(shuffled, rank(shuffled), 1), before)
+    symbols, uniform = values[0, :, 0], torch.special.ndtr(values[0, :, 1])
+    levels = [uniform[symbols == symbol].mean() for symbol in range(4)]
+    mean_gap = torch.stack(levels).diff().abs().sum() / 59
+    assert abs(float(before[0, 0, 1, 1]) - (float(mean_gap) - 1 / 3) / 0.25) < 1e-9
+
+
+def test_independent_columns_have_centred_gaps():
+    """E ln e = -3/2, E e = 1/3 and E e² = 1/6 for the gap of two uniform numbers."""
+    generator = torch.Generator().manual_seed(8)
+    values = torch.randn(1, 100_000, 2, dtype=torch.float64, generator=generator)
+    assert neighbour_gaps(values, rank(values), 1).abs().max() < 0.02

@@ -7,24 +7,34 @@ from scipy.stats import norm, rankdata
 
 from mistdata.estimator.prepare import (
     chosen_rows,
-    double_ranks,
     prepared,
+    rank,
     scores_of_ranks,
     soft_uniform,
 )
 
 
-def test_double_ranks_are_twice_those_of_scipy():
+@pytest.mark.parametrize("ties", [False, True])
+def test_ranks_and_their_order_are_those_of_scipy(ties):
     rng = np.random.default_rng(0)
-    for values in (rng.normal(size=(4, 30, 3)), rng.integers(0, 5, size=(4, 30, 3))):
-        expected = 2 * (rankdata(values, method="average", axis=1) - 1)
-        assert np.array_equal(double_ranks(torch.from_numpy(values)).numpy(), expected)
+    values = rng.integers(0, 5, size=(4, 30, 3)) if ties else rng.normal(size=(4, 30, 3))
+    found = rank(torch.from_numpy(values))
+    expected = 2 * (rankdata(values, method="average", axis=1) - 1)
+    assert np.array_equal(found.doubled.numpy(), expected)
+    ordered = np.take_along_axis(values, found.order.numpy(), axis=1)
+    assert np.array_equal(ordered, np.sort(values, axis=1))
+    assert (found.ties is not None) == ties
+    if found.ties is not None:
+        least, most = (rankdata(values, method=how, axis=1) - 1 for how in ("min", "max"))
+        expected = np.stack([least, most], axis=-1)
+        order = np.repeat(found.order.numpy()[..., None], 2, axis=-1)
+        assert np.array_equal(found.ties.numpy(), np.take_along_axis(expected, order, axis=1))
 
 
 def test_rank_scores_are_standardised_quantiles_of_the_normal():
     column = torch.tensor([[3.0], [1.0], [2.0], [4.0]]).unsqueeze(0)
     expected = norm.ppf((np.array([2, 0, 1, 3]) + 0.5) / 4)
-    scores = scores_of_ranks(double_ranks(column), torch.float64)[0, :, 0].numpy()
+    scores = scores_of_ranks(rank(column).doubled, torch.float64)[0, :, 0].numpy()
     np.testing.assert_allclose(scores, expected / expected.std(), rtol=1e-5)
 
 
@@ -32,7 +42,7 @@ def test_rank_scores_are_standardised_quantiles_of_the_normal():
 def test_soft_ranks_are_close_to_ranks_and_increase(n):
     rng = np.random.default_rng(1)
     values = torch.from_numpy(np.exp(rng.normal(size=(1, n, 2))))
-    soft, doubled = soft_uniform(values), double_ranks(values)
+    soft, doubled = soft_uniform(values), rank(values).doubled
     ranks = (doubled + 1) / (2 * n)
     assert (soft - ranks).abs().max() < 0.15
     order = values[0, :, 0].argsort()
@@ -59,7 +69,7 @@ def test_units_of_a_column_do_not_matter(prep):
 @pytest.mark.parametrize("prep", ["rank", "soft", "affine"])
 def test_scores_have_mean_zero_and_unit_variance_whatever_the_tails(prep):
     values = torch.from_numpy(np.random.default_rng(3).standard_cauchy(size=(2, 500, 3)))
-    scores = prepared(values, double_ranks(values), prep, torch.float64)
+    scores = prepared(values, rank(values).doubled, prep, torch.float64)
     assert scores.isfinite().all()
     assert scores.mean(dim=1).abs().max() < 1e-8
     assert (scores.square().mean(dim=1) - 1).abs().max() < 1e-3
@@ -67,7 +77,7 @@ def test_scores_have_mean_zero_and_unit_variance_whatever_the_tails(prep):
 
 def test_rows_are_chosen_by_their_content_alone():
     values = torch.randn(2, 300, 5, dtype=torch.float64)
-    doubled = double_ranks(values)
+    doubled = rank(values).doubled
     chosen = chosen_rows(doubled, 40)
     assert chosen.shape == (2, 40)
     shuffle = torch.randperm(300)
@@ -79,5 +89,5 @@ def test_rows_are_chosen_by_their_content_alone():
 def test_chosen_rows_are_spread_over_the_sample():
     """The mean score of 512 of 4,096 rows lies within 4 of its standard errors."""
     values = torch.randn(1, 4096, 2, dtype=torch.float64)
-    chosen = chosen_rows(double_ranks(values), 512)[0]
+    chosen = chosen_rows(rank(values).doubled, 512)[0]
     assert values[0, chosen].mean(dim=0).abs().max() < 4 / 512**0.5
