@@ -21,6 +21,7 @@ GLOBAL_FEATURES = 9
 INFORMATION = 3
 MOST_GAPS = 1 << 22  # rows times pairs of X and Y whose gaps are all looked at
 SHRINKAGES = (0.01, 0.2)
+_CACHED = 1 << 17  # cells of a block of pairs of columns
 LEAST_SHRINKAGE = 1e-5  # keeps float32 factors of duplicated columns positive at any n
 
 
@@ -155,14 +156,22 @@ def distances(scores: Tensor, correlation: Tensor, dim_x: int) -> Tensor:
 def _power_means(columns: Tensor, sign: Tensor, dim_x: int) -> Tensor:
     """Logarithms of the power means of the gaps between columns: (batch, dim_x, dim_y, 4)."""
     floor = 1 / columns.shape[1]  # about the gap between neighbouring ranks
-    y = columns[:, :, dim_x:].mT.contiguous()
+    across = sign[:, :dim_x, dim_x:, None]
+    columns = columns.mT.contiguous()
+    x, y = columns[:, :dim_x].unsqueeze(2), columns[:, dim_x:].unsqueeze(1)
     rows = []
-    for j in range(dim_x):
-        gap = (columns[:, :, j].unsqueeze(1) - sign[:, j, dim_x:, None] * y).abs() + floor
+    for part in _blocks(dim_x, y):
+        gap = (x[:, part] - across[:, part] * y).abs_() + floor
         square = gap * gap
-        powers = [gap.mean(2), square.mean(2).sqrt(), (square * square).mean(2).sqrt().sqrt()]
-        rows.append(torch.stack([gap.log().mean(2), *(p.log() for p in powers)], dim=-1))
-    return torch.stack(rows, dim=1)
+        powers = [gap.mean(3), square.mean(3).sqrt(), (square * square).mean(3).sqrt().sqrt()]
+        rows.append(torch.stack([gap.log().mean(3), *(p.log() for p in powers)], dim=-1))
+    return torch.cat(rows, dim=1)
+
+
+def _blocks(count: int, like: Tensor) -> list[slice]:
+    """Divide `count` columns, each to be met with all of `like`, into what a cache holds."""
+    step = max(1, _CACHED // like.numel())
+    return [slice(first, first + step) for first in range(0, count, step)]
 
 
 def neighbour_gaps(scores: Tensor, ranks: Ranks, dim_x: int) -> Tensor:
@@ -196,28 +205,29 @@ def neighbour_gaps(scores: Tensor, ranks: Ranks, dim_x: int) -> Tensor:
 def _jumps(columns: Tensor, order: Tensor, ties: Tensor | None) -> Tensor:
     """Means of the gaps of `columns` (batch, n, k) along each order: (batch, orders, k, 3)."""
     n, rows = columns.shape[1], []
-    columns = columns.mT.contiguous()
-    for j in range(order.shape[2]):
-        index = order[:, None, :, j].expand_as(columns)
-        sorted_by = columns.gather(2, index)
+    columns = columns.mT.contiguous().unsqueeze(1)
+    order = order.mT.contiguous().unsqueeze(2)
+    for part in _blocks(order.shape[1], columns):
+        index = order[:, part].expand(-1, -1, columns.shape[2], -1)
+        sorted_by = columns.expand(-1, index.shape[1], -1, -1).gather(3, index)
         if ties is not None:
-            sorted_by = _shared(sorted_by, ties[:, :, j])
-        gap = sorted_by.diff(dim=2).abs()
-        means = [(gap + 1 / n).log().mean(2), gap.mean(2), (gap * gap).mean(2)]
+            sorted_by = _shared(sorted_by, ties[:, :, part])
+        gap = sorted_by.diff(dim=3).abs()
+        means = [(gap + 1 / n).log().mean(3), gap.mean(3), (gap * gap).mean(3)]
         rows.append(torch.stack(means, dim=-1))
     # Centred and scaled to independence: E ln e = -3/2, E e = 1/3, E e² = 1/6 of uniform numbers.
     middle = columns.new_tensor([-1.5, 1 / 3, 1 / 6])
     spread = columns.new_tensor([1.0, 0.25, 0.2])
-    return (torch.stack(rows, dim=1) - middle) / spread
+    return (torch.cat(rows, dim=1) - middle) / spread
 
 
 def _shared(columns: Tensor, ties: Tensor) -> Tensor:
-    """Give every run of ties its mean: columns (batch, k, n), ties (batch, n, 2)."""
-    sums = F.pad(columns.double().cumsum(dim=2), (1, 0))
-    first, after = ties[:, None, :, 0], ties[:, None, :, 1] + 1
-    shape = columns.shape
-    total = sums.gather(2, after.expand(shape)) - sums.gather(2, first.expand(shape))
-    return torch.where(after - first > 1, (total / (after - first)).to(columns.dtype), columns)
+    """Give every run of ties its mean: (batch, orders, k, n), with ties (batch, n, orders, 2)."""
+    sums = F.pad(columns.double().cumsum(dim=3), (1, 0))
+    first, last = ties.permute(3, 0, 2, 1).unsqueeze(3)
+    count, shape = last + 1 - first, columns.shape
+    total = sums.gather(3, (last + 1).expand(shape)) - sums.gather(3, first.expand(shape))
+    return torch.where(count > 1, (total / count).to(columns.dtype), columns)
 
 
 def across_sides(upper: Tensor, lower: Tensor, size: int) -> Tensor:

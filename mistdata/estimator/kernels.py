@@ -1,7 +1,7 @@
 """Sums of products of Gaussian kernels over a ladder of bandwidths, with a gradient by hand.
 
 Written out with autograd, the row stream would keep some forty tensors of queries × rows; here the
-ladder is run through twice, one dataset at a time, in memory that stays in the cache.
+ladder is run through twice, a few datasets at a time, in memory that stays in the cache.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_CACHED = 1 << 16  # pairs of rows that are looked at together
 RATIO = 4  # of the exponents of neighbouring rungs: each rung is half as wide
 
 
@@ -54,16 +55,16 @@ class _KernelSums(torch.autograd.Function):
         ctx.save_for_backward(gap_x, gap_y, itself)
         ctx.rungs = rungs
         sums = gap_x.new_empty(len(gap_x), 3, rungs, gap_x.shape[1])
-        both = torch.empty_like(gap_x[0])
-        for group, out in enumerate(sums):
-            x, y = _widest(gap_x[group], itself[group]), _widest(gap_y[group], itself[group])
+        for part in _few(gap_x):
+            x, y = _widest(gap_x[part], itself[part]), _widest(gap_y[part], itself[part])
+            both, out = torch.empty_like(x), sums[part]
             for rung in range(rungs):
                 if rung:
                     _narrow(x)
                     _narrow(y)
-                torch.sum(torch.mul(x, y, out=both), dim=1, out=out[0, rung])
-                torch.sum(x, dim=1, out=out[1, rung])
-                torch.sum(y, dim=1, out=out[2, rung])
+                torch.mul(x, y, out=both)
+                for kind, kernel in enumerate((both, x, y)):
+                    torch.sum(kernel, dim=2, out=out[:, kind, rung])
         return sums
 
     @staticmethod
@@ -72,26 +73,33 @@ class _KernelSums(torch.autograd.Function):
         """d/dg^x = -Σ_k 4^k K^x (K^y ∂joint + ∂x), and the same for y."""
         gap_x, gap_y, itself = ctx.saved_tensors
         grad_x, grad_y = torch.empty_like(gap_x), torch.empty_like(gap_y)
-        part = torch.empty_like(gap_x[0])
-        both = torch.empty_like(gap_x[0])
-        for group, given in enumerate(grad.unsqueeze(4)):
-            x, y = _widest(gap_x[group], itself[group]), _widest(gap_y[group], itself[group])
-            to_x, to_y = grad_x[group].zero_(), grad_y[group].zero_()
+        for part in _few(gap_x):
+            x, y = _widest(gap_x[part], itself[part]), _widest(gap_y[part], itself[part])
+            to_x, to_y = grad_x[part].zero_(), grad_y[part].zero_()
+            both, alone, given = torch.empty_like(x), torch.empty_like(x), grad[part].unsqueeze(4)
             for rung in range(ctx.rungs):
                 if rung:
                     _narrow(x)
                     _narrow(y)
-                joint, one, other = (given[kind, rung] * -float(RATIO**rung) for kind in range(3))
+                joint, one, other = (
+                    given[:, kind, rung] * -float(RATIO**rung) for kind in range(3)
+                )
                 torch.mul(torch.mul(x, y, out=both), joint, out=both)
-                to_x.add_(both).add_(torch.mul(x, one, out=part))
-                to_y.add_(both).add_(torch.mul(y, other, out=part))
+                to_x.add_(both).add_(torch.mul(x, one, out=alone))
+                to_y.add_(both).add_(torch.mul(y, other, out=alone))
         return grad_x, grad_y, None, None
+
+
+def _few(gaps: Tensor) -> list[slice]:
+    """Divide the groups into runs whose pairs of rows stay in the cache."""
+    step = max(1, _CACHED // gaps[0].numel())
+    return [slice(first, first + step) for first in range(0, len(gaps), step)]
 
 
 def _widest(gap: Tensor, itself: Tensor) -> Tensor:
     """exp(-g), 0 for a row and itself."""
     kernel = torch.clamp_min(gap, 0).neg_().exp_()
-    return kernel.scatter_(1, itself.unsqueeze(1), 0.0)
+    return kernel.scatter_(2, itself.unsqueeze(2), 0.0)
 
 
 def _narrow(kernel: Tensor) -> None:
