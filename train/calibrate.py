@@ -24,6 +24,8 @@ from mistdata.errors import MistdataError
 from mistdata.estimator import Network, load_network
 from mistdata.estimator.calibration import calibrated, fit_factors, no_factors, stratum
 from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.evaluate import quantiles_of
+from mistdata.estimator.sample import Sample
 from train.loader import shapes
 from train.stream import Pool, Shard, make_shard
 
@@ -65,25 +67,22 @@ def fresh(recipe: Path, count: int, workers: int) -> Pool:
     return Pool(shards)
 
 
-def judge(network: Network, pool: Pool, count: int) -> Judged:
+def judge(network: Network, pool: Pool, count: int, most: int) -> Judged:
     """Ask a network about the first datasets of a pool, as they are.
 
     Args:
         network: in evaluation mode.
         pool: of datasets.
         count: how many.
+        most: rows that the network was trained on.
     """
     n, dim_x, dim_y = (array[:count] for array in shapes(pool))
-    quantiles = np.empty((len(n), len(network.config.levels)))
-    alike = np.lexsort((n, dim_x, dim_y))
-    edges = np.flatnonzero(np.diff(np.stack([n, dim_x, dim_y])[:, alike]).any(axis=0)) + 1
-    with torch.inference_mode():
-        for ids in np.split(alike, edges):
-            first = int(ids[0])
-            rows, skip = int(n[first]), np.zeros(len(ids), np.int64)
-            values = torch.from_numpy(pool.read(ids, rows=rows, skip=skip).values)
-            shaped = values.view(len(ids), rows, -1)
-            quantiles[ids] = network(shaped, int(dim_x[first]), strict=False).numpy()
+    samples = []
+    for each in range(len(n)):
+        values = pool.read(np.array([each]), rows=int(n[each]), skip=np.zeros(1, np.int64)).values
+        x, y = np.split(values.reshape(n[each], -1), [dim_x[each]], axis=1)
+        samples.append(Sample(x, y))
+    quantiles = quantiles_of(network, samples, most=most)
     return Judged(quantiles, pool.column("mi")[:count], n, dim_x + dim_y)
 
 
@@ -123,7 +122,7 @@ def calibrate(model: Path, recipes: tuple[Path, ...], out: Path, count: int, wor
     network, training = load_network(model)
     network.factors = no_factors(len(network.config.levels))
     levels = network.config.levels
-    parts = [judge(network, fresh(path, count, workers), count) for path in recipes]
+    parts = [judge(network, fresh(path, count, workers), count, training.n[1]) for path in recipes]
     judged = Judged(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     half = np.arange(len(judged.mi)) % 2 == 0
     seen, unseen = judged.take(half), judged.take(~half)

@@ -66,6 +66,16 @@ def test_the_flagship_holds_every_map_in_one_of_its_sets():
     assert len(train | held_out) == 25  # of version 1
 
 
+def test_long_samples_are_drawn_from_the_mixture_of_training():
+    def mixture(recipe):
+        return {each.name: each.canonical() for each in components(recipe, "train")}
+
+    assert mixture("mistdata-long") == mixture("mistdata-train")
+    plan = make_plan(RECIPES["mistdata-long"], 1000)
+    assert plan.columns["n"].min() >= 1000
+    assert (plan.sizes > 50_000).mean() > 0.3  # what the flagship's datasets never hold
+
+
 def test_new_members_are_drawn_from_the_mixture_of_training():
     def shared(recipe, split):
         return {

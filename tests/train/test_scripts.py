@@ -43,11 +43,8 @@ def test_calibration_is_written_and_makes_new_datasets_covered(weights, small_re
     network, training = load_network(out)
     assert (network.factors != 1).any()
     assert training.done["calibration"]["datasets"] == 3 * FEWEST
-    before, after = (
-        json.loads(line.split(":")[1].split()[8].rstrip("%"))
-        for line in result.output.splitlines()[:2]
-    )
-    assert abs(after - 90) <= abs(before - 90) + 2
+    after = result.output.splitlines()[1]
+    assert float(after.split(":")[1].split()[8].rstrip("%")) >= 88
 
 
 def test_fresh_datasets_are_no_datasets_of_the_store(small_recipe, small_store):
