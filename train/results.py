@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from train.evaluate import DOCS
+from train.pit import draw_pit, panels_of
 
 PAGE = DOCS.parent / "results.md"
 Document = dict[str, Any]
@@ -253,18 +254,42 @@ true MI.
 """
 
 
+PIT = """## Are the quantiles honest?
+
+F(I), the level at which the label stands among the quantiles of `small`, is uniform where they
+are. A label of 0 that several quantiles equal counts evenly over their levels.
+
+![Histograms of F(I)](results/pit.png)
+"""
+JUDGED = ("mist-test", "bmi-40", "mistdata-test")  # whose histograms are shown
+
+
+def documents_of(folder: Path) -> dict[str, Document]:
+    """What is there, in the order of the page."""
+    paths = {name: folder / f"{name}.json" for name in SECTIONS}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
 def page(folder: Path) -> str:
     """The whole page, from what is there."""
     parts = [HEAD]
     intro = folder / "intro.md"
     if intro.exists():
         parts.append(intro.read_text())
-    for name, section in SECTIONS.items():
-        path = folder / f"{name}.json"
-        if path.exists():
-            parts.append(section(json.loads(path.read_text())) + "\n")
+    for name, document in documents_of(folder).items():
+        parts.append(SECTIONS[name](document) + "\n")
+    if (folder / "pit.png").exists():
+        parts.append(PIT)
     return "\n".join(parts)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Draw the histograms and write the page."""
+    documents = documents_of(DOCS)
+    judged = {name: documents[name] for name in JUDGED if name in documents}
+    draw_pit(panels_of(judged, "small"), DOCS / "pit.png")
     PAGE.write_text(page(DOCS))
+
+
+if __name__ == "__main__":
+    main()

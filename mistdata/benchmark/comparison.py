@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mistdata.benchmark.pit import pit_histogram
 from mistdata.benchmark.report import about
 from mistdata.benchmark.results import Result, read_result
 from mistdata.benchmark.scores import METRICS, Joined, join, score
@@ -32,7 +33,8 @@ def compare(store: Path, results: Sequence[Path]) -> dict[str, Any]:
     Returns:
         `estimators`: of each what it is and how many of the common datasets it failed;
         `common`: datasets that all results hold, and `datasets`: that all answered;
-        `strata`: a list of {by, name, datasets, scores: {name: figures of `METRICS`}}.
+        `strata`: a list of {by, name, datasets, scores: {name: figures of `METRICS`}}; of all and
+        of each split also `pit: {name: shares of `pit_histogram`, None without quantiles}`.
 
     Raises:
         MistdataError: a file is not a result, one is of another store, or they have no dataset in
@@ -105,9 +107,13 @@ def _scored(names: Sequence[str], joined: Sequence[Joined]) -> list[dict[str, An
         scores = {
             name: score(rows.take(each.rows)) for name, rows in zip(names, joined, strict=True)
         }
-        entries.append(
-            {"by": each.by, "name": each.name, "datasets": len(each.rows), "scores": scores}
-        )
+        entry = {"by": each.by, "name": each.name, "datasets": len(each.rows), "scores": scores}
+        if each.by in ("all", "split"):
+            entry["pit"] = {
+                name: pit_histogram(rows["pit_low"][each.rows], rows["pit_high"][each.rows])
+                for name, rows in zip(names, joined, strict=True)
+            }
+        entries.append(entry)
     return entries
 
 

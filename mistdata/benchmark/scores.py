@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mistdata.benchmark.pit import pit_interval
 from mistdata.benchmark.results import Result
 from mistdata.distributions.priors import Array
 from mistdata.errors import OtherResult
@@ -80,7 +81,8 @@ def join(result: Result, store: MetaDataset, ids: Array | None = None) -> Joined
 
 def _of_distributions(result: Result, kept: Array, mi: Array) -> dict[str, Array]:
     """Compute what quantiles and intervals give for every dataset."""
-    names = ["pinball", "crps", *(f"{end}_{c}" for c in COVERAGES for end in ("low", "high"))]
+    names = ["pinball", "crps", "pit_low", "pit_high"]
+    names += [f"{end}_{c}" for c in COVERAGES for end in ("low", "high")]
     columns = {name: np.full(len(kept), math.nan) for name in names}
     columns[f"low_{_NINETY}"] = result.columns["lower"][kept].astype(np.float64)
     columns[f"high_{_NINETY}"] = result.columns["upper"][kept].astype(np.float64)
@@ -104,12 +106,14 @@ def quantile_scores(levels: Array, quantiles: Array, mi: Array) -> dict[str, Arr
     Returns:
         pinball: mean over levels of ρ_τ(I - q_τ) = max(τ (I - q), (τ - 1)(I - q));
         crps: 2 Σ_τ w_τ ρ_τ(I - q_τ), w_τ the share of (0, 1) that is nearest to τ;
+        pit_low, pit_high: F(I-) and F(I), see `pit_interval`;
         low_C, high_C: of the intervals that the levels reach, interpolated linearly.
     """
     miss = mi[:, None] - quantiles
     loss = np.maximum(levels * miss, (levels - 1.0) * miss)
     edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2.0, [1.0]])
     scores = {"pinball": loss.mean(axis=1), "crps": 2.0 * loss @ np.diff(edges)}
+    scores["pit_low"], scores["pit_high"] = pit_interval(levels, quantiles, mi)
     for coverage in COVERAGES:
         tail = (1.0 - coverage / 100.0) / 2.0
         if levels[0] - 1e-9 <= tail and 1.0 - tail <= levels[-1] + 1e-9:

@@ -94,7 +94,11 @@ def test_evaluation_consistency_and_page_from_end_to_end(
     assert result.exit_code == 0, result.output
     figures = consistency.run("small", str(test_store), 16)
     (docs / "consistency.json").write_text(json.dumps(figures))
-    page = results.page(docs)
+    monkeypatch.setattr(results, "DOCS", docs)
+    monkeypatch.setattr(results, "PAGE", docs.parent / "results.md")
+    results.main()
+    page = results.PAGE.read_text()
+    assert (docs / "pit.png").stat().st_size > 1000
     assert "## mistdata-test" in page
     assert "| independent |" in page
     assert "false alarms" in page
