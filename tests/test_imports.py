@@ -19,6 +19,7 @@ DOWNHILL = {
     "tables": set(),
     "store": {"distributions.priors"},
     "pipeline": {"distributions", "store"},
+    "flows": {"distributions", "store", "pipeline", "tables", "estimator.checkpoint"},
     "inspect": {"distributions", "store"},
     "verify": {"distributions", "store", "pipeline"},
     "audit": {"distributions", "store", "pipeline"},
@@ -33,6 +34,7 @@ DOWNHILL = {
         "audit",
         "pictures",
         "estimator",
+        "flows",
         "tables",
     },
     "__main__": {"cli"},
@@ -49,8 +51,10 @@ HOMES = {
     "tqdm": {"cli/console.py"},
     "threadpoolctl": {"pipeline/fingerprint.py", "benchmark/work.py"},
     "matplotlib": {"pictures.py", "estimator/heatmap.py"},
-    "torch": {"estimator/"},
-    "safetensors": {"estimator/"},
+    "torch": {"estimator/", "flows/"},
+    "normflows": {"flows/architecture.py"},
+    "PIL": {"flows/modality.py"},
+    "safetensors": {"estimator/", "flows/flow.py"},
     "pandas": {"estimator/matrix.py"},
 }
 

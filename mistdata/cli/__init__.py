@@ -18,6 +18,7 @@ from mistdata import __version__
 from mistdata.cli.benchmarking import benchmark, compare
 from mistdata.cli.checking import verify
 from mistdata.cli.estimating import estimate, matrix
+from mistdata.cli.flowing import flow_fit
 from mistdata.cli.looking import families, inspect, sample, transforms
 from mistdata.cli.making import generate, seal
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
@@ -54,6 +55,7 @@ for command in (
     sample,
     generate,
     seal,
+    flow_fit,
     inspect,
     verify,
     benchmark,

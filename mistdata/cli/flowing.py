@@ -1,0 +1,82 @@
+"""Commands that carry a store to a modality: flow-fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mistdata.cli.console import json_option, progress, report
+
+
+@click.command("flow-fit")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("flow", type=click.Path(path_type=Path))
+@click.option(
+    "--kind", type=click.Choice(["table", "image", "embedding"]), help="Of the data [guessed]."
+)
+@click.option("--columns", metavar="COLS", help="Of a table; of an .npz file, the array.")
+@click.option(
+    "--layers-of", "layers_of", type=click.Choice(["auto", "coupling", "autoregressive", "glow"]),
+    default="auto", show_default=True, help="Kind of the flow's layers.",
+)  # fmt: skip
+@click.option("--max-dim", type=click.IntRange(1), help="Learn a code of so many components.")
+@click.option("--layers", type=click.IntRange(1), help="Of each scale [8].")
+@click.option("--hidden", type=click.IntRange(1), help="Width of the layers' networks [64].")
+@click.option("--bins", type=click.IntRange(2), help="Of the splines [12].")
+@click.option(
+    "--steps", type=click.IntRange(1), default=4000, show_default=True, help="At most so many."
+)
+@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--patience", type=click.IntRange(1), default=20, show_default=True,
+              help="Looks at held-out rows, every 50 steps, without improvement.")  # fmt: skip
+@click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the rows.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted fit.")
+@json_option
+def flow_fit(
+    data: Path,
+    flow: Path,
+    kind: str | None,
+    columns: str | None,
+    layers_of: str,
+    device: str,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Fit a normalizing flow to DATA and write it to the folder FLOW.
+
+    DATA is a .npy or .npz file, a table (CSV, TSV, Parquet), a Zarr array, or a folder of
+    pictures.
+
+    Example: mistdata flow-fit digits.npy digits-flow
+    """
+    from mistdata.flows import FitSettings, fit_flow, read_modality
+
+    modality = read_modality(data, kind, columns)
+    settings = FitSettings(kind=layers_of, **options)
+    with progress("step") as bar:
+        bar.start(0, settings.steps)
+        record = fit_flow(
+            modality, flow, settings, device=device, resume=resume, advance=bar.advance
+        )
+    report({"flow": str(flow), **record}, as_json, _text(flow, record))
+
+
+def _text(flow: Path, record: dict[str, Any]) -> str:
+    """Say what was fitted, for people."""
+    rows, nats = record["rows"], record["nats_per_dim"]
+    lines = [
+        f"{flow}: {record['modality']['kind']}, {rows['train']:,} rows and {rows['held_out']:,}"
+        f" held out, best at step {record['best_step']:,} of {record['steps']:,}",
+        f"held out {nats['held_out']:.4f} nats per dimension (training {nats['train']:.4f})",
+    ]
+    if "bits_per_dim" in record:
+        lines.append(f"held out {record['bits_per_dim']['held_out']:.4f} bits per dimension")
+    if "variance_kept" in record:
+        lines.append(f"the code keeps {record['variance_kept']:.2%} of the variance")
+    lines.append(f"identity {record['identity']}")
+    return "\n".join(lines)
