@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from mistdata.distributions.injections import Injection, Tabulated
 from mistdata.distributions.parameters import (
     Parametrised,
     Range,
@@ -31,6 +32,7 @@ ErrorKind = Literal["exact", "special_function", "quad_halving", "series_tail", 
 # typing.Self says the same, but the run-time shape checker of the tests does not read it
 Member = TypeVar("Member", bound="JointDistribution")
 ROUNDING = 1e-12
+_TABULATED = 4096  # rows of the sample that stands for an unknown distribution function
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,28 @@ class JointDistribution(Parametrised, ABC):
         pointwise = self._pointwise(np.asarray(x, np.float64), np.asarray(y, np.float64))
         assert pointwise.shape == (len(x),)
         return pointwise
+
+    def injection(self, side: Literal["x", "y"]) -> Injection:
+        """Return an injective map of one side to normal scores, by the member's own law.
+
+        Args:
+            side: "x" or "y".
+
+        Raises:
+            ValueError: the side is not continuous: no such map exists.
+        """
+        kind = self.x_kind if side == "x" else self.y_kind
+        if kind != "continuous":
+            raise ValueError(
+                f"{self.name}: {side.upper()} is {kind}; only a continuous side can be brought to"
+                " normal scores"
+            )
+        return self._injection(side)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        """Return the injection of a continuous side; by a sample, unless a family knows better."""
+        x, y = self.sample(_TABULATED, np.random.default_rng(0))
+        return Tabulated(x if side == "x" else y)
 
     def _prepare(self) -> None:
         """Compute what sampling and information share, once the parameters are set."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mistdata.distributions.base import MI, JointDistribution, Kind, Precision
 from mistdata.distributions.families import FAMILIES
+from mistdata.distributions.injections import Blocks, Injection, Through, Unchanged
 from mistdata.distributions.parameters import Range
 from mistdata.distributions.priors import Array, Prior
 from mistdata.distributions.transforms import TRANSFORMS, Transform
@@ -86,6 +87,9 @@ class Product(Construction):
             math.hypot(*known) if len(known) == len(found) else None,
         )
 
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return Blocks([(p.injection(side), _columns(p, side)) for p in self.parts])
+
     def _pointwise(self, x: Array, y: Array) -> Array:
         total = np.zeros(len(x))
         start_x = start_y = 0
@@ -129,6 +133,11 @@ class Padded(Construction):
     def _information_to(self, precision: Precision) -> MI:
         return self.parts[0].mutual_information(precision)
 
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        (part,), pad = self.parts, self.pad_x if side == "x" else self.pad_y
+        own = part.injection(side)
+        return Blocks([(own, _columns(part, side)), (Unchanged(pad), pad)]) if pad else own
+
     def _pointwise(self, x: Array, y: Array) -> Array:
         (part,) = self.parts
         return part.pointwise_mutual_information(x[:, : part.dim_x], y[:, : part.dim_y])
@@ -163,6 +172,9 @@ class Independent(Construction):
 
     def _information_to(self, precision: Precision) -> MI:
         return MI(0.0, 0.0, "closed_form", "exact", 0.0)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return self.parts[0].injection(side)
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         return np.zeros(len(x))
@@ -206,6 +218,11 @@ class Transformed(Construction):
 
     def _information_to(self, precision: Precision) -> MI:
         return self.parts[0].mutual_information(precision)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        maps = self.maps_x if side == "x" else self.maps_y
+        behind = self.parts[0].injection(side)
+        return Through(behind, [m.forward for m in maps], [m.inverse for m in maps])
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         for each in reversed(self.maps_x):
@@ -394,6 +411,10 @@ def _share(spare: int, count: int, rng: np.random.Generator) -> Array:
     """Share a random number of spare coordinates among the blocks at random."""
     given = spare if rng.random() < 0.5 else int(rng.integers(0, spare, endpoint=True))
     return rng.multinomial(given, np.full(count, 1.0 / count))
+
+
+def _columns(member: JointDistribution, side: Literal["x", "y"]) -> int:
+    return member.dim_x if side == "x" else member.dim_y
 
 
 def _joint_kind(kinds: Iterable[Kind]) -> Kind:

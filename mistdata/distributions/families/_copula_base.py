@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+from scipy.special import ndtr
 
 from mistdata.distributions.base import MI, ONE_BY_ONE, JointDistribution
 from mistdata.distributions.families._pair_copulas import PairCopula
+from mistdata.distributions.injections import Columns, Injection
 from mistdata.distributions.integrate import Margin
 from mistdata.distributions.marginals import MARGINALS, open_interval
 from mistdata.distributions.parameters import Parameter
@@ -38,6 +40,14 @@ class CopulaFamily(JointDistribution):
         block = open_interval(self._uniforms(n, rng))
         x = MARGINALS[self.marginal_x].quantile(block[:, : self.dim_x])
         return x, MARGINALS[self.marginal_y].quantile(block[:, self.dim_x :])
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        law = MARGINALS[self.marginal_x if side == "x" else self.marginal_y]
+        return Columns(
+            self.dim_x if side == "x" else self.dim_y,
+            lambda values: law.margin(values).score,
+            lambda latents: law.quantile(open_interval(ndtr(latents))),
+        )
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         u, v = MARGINALS[self.marginal_x].margin(x), MARGINALS[self.marginal_y].margin(y)

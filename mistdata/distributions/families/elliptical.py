@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import k0e, k1e
@@ -17,6 +17,7 @@ from mistdata.distributions import integrate
 from mistdata.distributions.base import MI, JointDistribution
 from mistdata.distributions.families.special import g_combination, g_deviation
 from mistdata.distributions.families.structures import Equicorrelated
+from mistdata.distributions.injections import Beta, Injection, Radial
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
 
@@ -60,6 +61,9 @@ class LaplaceSymmetric(Equicorrelated):
         h_x, h_y, h = (_entropy(k) for k in (self.dim_x, self.dim_y, self.dim_x + self.dim_y))
         value = self._gaussian_information() + math.fsum((h_x[0], h_y[0], -h[0]))
         return MI(value, h_x[1] + h_y[1] + h[1], "quadrature", "quad_halving")
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return JointDistribution._injection(self, side)  # columns are no normal law
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         forms, m, n = self._forms(x, y), self.dim_x, self.dim_y
@@ -164,6 +168,10 @@ class PearsonII(JointDistribution):
     def _mutual_information(self) -> MI:
         shapes = 0.5 * self.dim_x, 0.5 * self.dim_y, self.kappa + 1.0
         return MI.closed_form(g_combination(*shapes), g_deviation(*shapes), special=True)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        m, n = (self.dim_x, self.dim_y) if side == "x" else (self.dim_y, self.dim_x)
+        return Radial(Beta(0.5 * m, self.kappa + 1.0 + 0.5 * n), m)
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         a, b, kappa = 0.5 * self.dim_x, 0.5 * self.dim_y, self.kappa

@@ -7,7 +7,7 @@ in X with the first in Y; it falls as that correlation does with time.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -192,6 +192,9 @@ class GaussianBrownian(Coupled):
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         return super()._pointwise(x / math.sqrt(self.ratio), y)
+
+    def _side_factor(self, side: Literal["x", "y"]) -> Array:
+        return np.full((1, 1), math.sqrt(self.ratio) if side == "x" else 1.0)
 
 
 FAMILIES = (GaussianAR1, GaussianOU, GaussianBrownian)

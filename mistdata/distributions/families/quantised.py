@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import expit, log_ndtr, logsumexp, ndtr
@@ -26,6 +26,7 @@ from mistdata.distributions.families._quantised import (
     remainder_of,
 )
 from mistdata.distributions.families.channels import FiniteAlphabet
+from mistdata.distributions.injections import Injection, Unchanged
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, LogUniform, Uniform
 
@@ -257,6 +258,9 @@ class _Binned(JointDistribution):
         x, w = correlated(n, self.rho, rng)
         return x, self._code(quantile_bin(w, self.bins))
 
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return Unchanged(1)
+
     def _mutual_information(self) -> MI:
         remainder = remainder_of(self.rho)
         thresholds = edges(self.bins)[1:-1, None]
@@ -474,6 +478,9 @@ class GaussianLogistic(JointDistribution):
     def _sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
         x = rng.standard_normal((n, 1))
         return x, (rng.random((n, 1)) < expit(self.beta * x)).astype(np.float64)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return Unchanged(1)
 
     def _mutual_information(self) -> MI:
         def moments(z: Array) -> tuple[Array, Array]:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
 from mistdata.distributions.base import MI, JointDistribution, Shape
+from mistdata.distributions.injections import Injection, Whitening
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
 
@@ -86,6 +87,14 @@ class Correlated(JointDistribution):
         forms = self._forms(x, y)
         pointwise: Array = forms.log_ratio - 0.5 * (forms.joint - forms.x - forms.y)
         return pointwise
+
+    def _side_factor(self, side: Literal["x", "y"]) -> Array:
+        """Return the Cholesky factor of Ω_xx or of Ω_yy."""
+        omega, m = self.correlation_matrix(), self.dim_x
+        return np.linalg.cholesky(omega[:m, :m] if side == "x" else omega[m:, m:])
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return Whitening(self._side_factor(side))
 
     def _forms(self, x: Array, y: Array) -> Forms:
         """Evaluate the quadratic forms, from Cholesky factors of Ω."""

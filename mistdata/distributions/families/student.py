@@ -8,7 +8,7 @@ plus a correction that depends on dim_x, dim_y and ν alone.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from mistdata.distributions.families.structures import (
     Pairs,
     TwoPairs,
 )
+from mistdata.distributions.injections import BetaPrime, Injection, Radial
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, Uniform
 
@@ -47,6 +48,10 @@ class Student(Correlated):
     def _mutual_information(self) -> MI:
         correction = student_correction(self.dim_x, self.dim_y, self.nu)
         return MI.closed_form(self._gaussian_information() + correction, special=True)
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        m = self.dim_x if side == "x" else self.dim_y
+        return Radial(BetaPrime(m, self.nu), m, self._side_factor(side))
 
     def _pointwise(self, x: Array, y: Array) -> Array:
         nu, m, n = self.nu, self.dim_x, self.dim_y
