@@ -34,7 +34,6 @@ from mistdata.cli.console import json_option, progress, report
 @click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the rows.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted fit.")
 @json_option
 def flow_fit(
     data: Path,
@@ -43,11 +42,10 @@ def flow_fit(
     columns: str | None,
     layers_of: str,
     device: str,
-    resume: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a normalizing flow to DATA and write it to the folder FLOW.
+    """Fit a normalizing flow to DATA; the same command again resumes.
 
     DATA is a .npy or .npz file, a table (CSV, TSV, Parquet), a Zarr array, or a folder of
     pictures.
@@ -60,9 +58,7 @@ def flow_fit(
     settings = FitSettings(kind=layers_of, **options)
     with progress("step") as bar:
         bar.start(0, settings.steps)
-        record = fit_flow(
-            modality, flow, settings, device=device, resume=resume, advance=bar.advance
-        )
+        record = fit_flow(modality, flow, settings, device=device, advance=bar.advance)
     report({"flow": str(flow), **record}, as_json, _text(flow, record))
 
 

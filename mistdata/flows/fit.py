@@ -232,7 +232,10 @@ class Fit:
         own = self._record()
         for name in ("settings", "rows"):
             if record[name] != own[name]:
-                raise MistdataError(f"{path}: of another fit, {name} were {record[name]}")
+                raise MistdataError(
+                    f"{path}: an interrupted fit of other {name}, {record[name]}; go on with"
+                    " these, or choose another folder"
+                )
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
         for key, tensor in tensors.items():
             part, name = key.split(":", 1)
@@ -247,22 +250,20 @@ class Fit:
 
 def fit_flow(
     modality: Modality,
-    out: Path,
+    out: Path | str,
     settings: FitSettings | None = None,
     *,
     device: str = "cpu",
-    resume: bool = False,
     save_every: int = 500,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Fit a flow and write it.
+    """Fit a flow and write it; the same call again goes on after an interruption.
 
     Args:
         modality: to look like.
         out: folder of the flow.
         settings: of the fit.
         device: to compute on.
-        resume: go on from the state of an interrupted fit in `out`.
         save_every: steps between saved states.
         advance: is told how many steps were done.
 
@@ -271,17 +272,19 @@ def fit_flow(
         dimension, for images in bits per dimension, and the identity of the flow.
 
     Raises:
-        MistdataError: `out` holds a flow or another fit, or the modality cannot be learned.
+        MistdataError: `out` holds a flow or an interrupted fit of other settings or rows, or the
+            modality cannot be learned.
     """
+    out = Path(out)
     fit = Fit(modality, settings or FitSettings(), device)
     state = out / STATE
     if (out / DESCRIPTION).exists():
         raise MistdataError(f"{out}: holds a flow already; choose another folder")
-    if state.exists() and not resume:
-        raise MistdataError(f"{out}: holds an interrupted fit; go on with --resume")
     out.mkdir(parents=True, exist_ok=True)
     if state.exists():
         fit.resume(state)
+        if advance is not None:
+            advance(fit.step)
     try:
         while not fit.done:
             fit.advance()

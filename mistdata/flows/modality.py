@@ -66,7 +66,9 @@ class Modality:
         return (width, channels, height) if self.channels_last else (channels, height, width)
 
 
-def read_modality(path: Path, kind: str | None = None, columns: str | None = None) -> Modality:
+def read_modality(
+    path: Path | str, kind: str | None = None, columns: str | None = None
+) -> Modality:
     """Read a modality.
 
     Args:
@@ -79,6 +81,7 @@ def read_modality(path: Path, kind: str | None = None, columns: str | None = Non
     Raises:
         ModalityError: no such file, or the data cannot be learned; names the column or the file.
     """
+    path = Path(path)
     if kind is not None and kind not in KINDS:
         raise ModalityError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     if not path.exists():
