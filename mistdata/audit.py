@@ -36,9 +36,11 @@ from mistdata.distributions.priors import Array
 from mistdata.pipeline.fill import load_plan
 from mistdata.pipeline.generate import member_of
 from mistdata.pipeline.plan import Plan, Planned
+from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.streams import Streams
 from mistdata.store import catalog
 from mistdata.store.dataset import MetaDataset, open_store
+from mistdata.store.ledger import read_record
 
 Z_COMPONENT = 5.0  # a false alarm once in 1.7 million components
 Z_DATASET = 8.0
@@ -139,7 +141,7 @@ def audit(
         NotAStore: there is no sealed store, or this version plans it differently.
         VerificationFailed: a file has the wrong size.
     """
-    count = len(load_plan(store).shards)
+    count = len(_plan(store).shards)
     on_start(len(open_store(store)))
     found: list[Audited] = []
     for rows in _map(store, range(count), workers):
@@ -208,15 +210,45 @@ def audit_shard(store: Path, index: int) -> list[Audited]:
     rows = dataset.catalog.slice(shard.start, shard.stop - shard.start)
     labels = {name: catalog.to_numpy(rows[name]).tolist() for name in ("mi", "mi_error")}
     datasets = plan.datasets(shard.start, shard.stop)
+    rows_of = _rows_as_stored if plan.flows == (None, None) else _rows_behind_flows
     return [
-        _audit_dataset(plan, dataset, planned, mi, error, streams)
+        _audit_dataset(plan, dataset, planned, mi, error, streams, rows_of)
         for planned, mi, error in zip(datasets, labels["mi"], labels["mi_error"], strict=True)
     ]
 
 
 @lru_cache(maxsize=1)
 def _open(store: Path) -> tuple[Plan, MetaDataset]:
-    return load_plan(store), open_store(store)
+    return _plan(store), open_store(store)
+
+
+def _plan(store: Path) -> Plan:
+    """Recompute the plan of a store, whether flows carry it or not."""
+    record = read_record(store)
+    if parse_recipe(record.recipe, str(store)).flow is None:
+        return load_plan(store)
+    from mistdata.flows.adapt import load_adapted
+
+    return load_adapted(store)
+
+
+def _rows_as_stored(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple[Array, Array]:
+    table = dataset.read([planned.dataset_id]).values.reshape(planned.n, -1)
+    return table[:, : planned.dim_x], table[:, planned.dim_x :]
+
+
+def _rows_behind_flows(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple[Array, Array]:
+    """Recover the rows of the member, and derive the certificate again."""
+    from mistdata.flows.adapt import recertify
+
+    table = dataset.read([planned.dataset_id]).values.reshape(planned.n, -1)
+    rows, found = recertify(dataset.path, plan, planned, table)
+    noted = catalog.row(dataset.catalog, planned.dataset_id)["mi_loss_bound"]
+    bound = found.mi_loss_bound
+    valid = bound is not None and math.isfinite(bound) and not found.ties
+    if valid != (noted is not None) or (valid and bound > noted + 1e-6):
+        raise ValueError(f"certified to lose {noted} nats, the stored bytes say {bound}")
+    return rows
 
 
 def _audit_dataset(
@@ -226,6 +258,7 @@ def _audit_dataset(
     mi: float,
     error: float,
     streams: Streams,
+    rows_of: Callable[[Plan, MetaDataset, Planned], tuple[Array, Array]],
 ) -> Audited:
     member = member_of(planned, streams)
     precision = Precision(planned.n, plan.recipe.splits[planned.split].strict)
@@ -236,8 +269,7 @@ def _audit_dataset(
     mean, variance = math.nan, math.nan
     if member.has_density:
         try:
-            values = dataset.read([planned.dataset_id]).values
-            mean, variance = _moments(member, values.reshape(planned.n, -1))
+            mean, variance = _moments(member, *rows_of(plan, dataset, planned))
             variance = max(variance, (again.pmi_std or 0.0) ** 2)
         except ValueError as failure:
             problem = problem or f"not a sample of its distribution: {failure}"
@@ -249,12 +281,10 @@ def _audit_dataset(
     return replace(audited, problem=problem)
 
 
-def _moments(member: JointDistribution, table: Array) -> tuple[float, float]:
+def _moments(member: JointDistribution, x: Array, y: Array) -> tuple[float, float]:
     """Return mean and variance of the pointwise mutual information over stored rows."""
     with np.errstate(divide="ignore", invalid="ignore"):  # outside the support, reported below
-        pointwise = member.pointwise_mutual_information(
-            table[:, : member.dim_x], table[:, member.dim_x :]
-        )
+        pointwise = member.pointwise_mutual_information(x, y)
     if not np.isfinite(pointwise).all():
         outside = int((~np.isfinite(pointwise)).sum())
         raise ValueError(f"{outside} of {len(pointwise)} rows lie outside its support")

@@ -281,6 +281,7 @@ def _check_foreign(
     known |= {shard.file for shard in shards} | {shard.receipt for shard in shards}
     for split in {shard.split for shard in shards}:
         known |= {f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"}
+    known |= set(ledger.flow_files(store) if manifest is None else manifest.files)
     for path in sorted(store.rglob("*")):
         name = path.relative_to(store).as_posix()
         if path.is_dir() or name in known or name.startswith(f"{ledger.LOGS}/"):

@@ -22,7 +22,7 @@ DOWNHILL = {
     "flows": {"distributions", "store", "pipeline", "tables", "estimator.checkpoint"},
     "inspect": {"distributions", "store"},
     "verify": {"distributions", "store", "pipeline"},
-    "audit": {"distributions", "store", "pipeline"},
+    "audit": {"distributions", "store", "pipeline", "flows"},
     "pictures": {"distributions"},
     "cli": {
         "distributions",

@@ -18,7 +18,7 @@ from mistdata import __version__
 from mistdata.cli.benchmarking import benchmark, compare
 from mistdata.cli.checking import verify
 from mistdata.cli.estimating import estimate, matrix
-from mistdata.cli.flowing import flow_fit
+from mistdata.cli.flowing import flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, sample, transforms
 from mistdata.cli.making import generate, seal
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
@@ -56,6 +56,7 @@ for command in (
     generate,
     seal,
     flow_fit,
+    flow_adapt,
     inspect,
     verify,
     benchmark,

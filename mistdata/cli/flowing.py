@@ -1,4 +1,4 @@
-"""Commands that carry a store to a modality: flow-fit."""
+"""Commands that carry a store to a modality: flow-fit, flow-adapt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from mistdata.cli.console import json_option, progress, report
+from mistdata.cli.computing import computing_options, executor_of
+from mistdata.cli.console import json_option, progress, report, store_path
+from mistdata.cli.making import make_store, shard_numbers
 
 
 @click.command("flow-fit")
@@ -76,3 +78,64 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
         lines.append(f"the code keeps {record['variance_kept']:.2%} of the variance")
     lines.append(f"identity {record['identity']}")
     return "\n".join(lines)
+
+
+@click.command("flow-adapt")
+@click.argument("store", type=store_path)
+@click.argument("out", type=store_path)
+@click.option("--flow-x", type=click.Path(path_type=Path), help="Folder of the flow for X.")
+@click.option("--flow-y", type=click.Path(path_type=Path), help="Folder of the flow for Y.")
+@click.option("--keep-uncertified", is_flag=True, help="Keep what has no certificate, flagged.")
+@computing_options
+@click.option("--shards", callback=shard_numbers, metavar="0-99", help="As for `generate`.")
+@click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
+@json_option
+def flow_adapt(
+    store: Path,
+    out: Path,
+    flow_x: Path | None,
+    flow_y: Path | None,
+    keep_uncertified: bool,
+    workers: int | None,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    in_process: bool,
+    shards: list[int] | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Carry a sealed STORE to a modality; the same command again resumes.
+
+    OUT holds the same datasets with the same mutual information, seen through the flows: their
+    rows look like what the flows were fitted to. Every dataset is certified on what is stored.
+
+    Example: mistdata flow-adapt STORE OUT --flow-x digits-flow --flow-y wine-flow
+    """
+    from mistdata.flows.adapt import Folders, adapted_recipe
+    from mistdata.store.ledger import read_record
+
+    if flow_x is None and flow_y is None:
+        raise click.UsageError("give --flow-x, --flow-y, or both")
+    executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
+    folders = Folders(flow_x, flow_y)
+    recipe = adapted_recipe(store, folders, keep_uncertified=keep_uncertified)
+    own = read_record(store).limit
+    limit = min(each for each in (limit, own) if each) if limit or own else None
+    make_adapted(recipe, limit, folders, out, executor, shards, as_json)
+
+
+def make_adapted(
+    recipe: Any,
+    limit: int | None,
+    folders: Any,
+    out: Path,
+    executor: Any,
+    shards: list[int] | None,
+    as_json: bool,
+) -> None:
+    """Fill a store whose sides flows carry."""
+    from mistdata.flows.adapt import fill_adapted, plan_adapted, prepare
+
+    plan = plan_adapted(recipe, limit, folders)
+    prepare(out, plan, folders)
+    make_store(plan, out, executor, shards, as_json, task=fill_adapted)

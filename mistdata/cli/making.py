@@ -11,9 +11,10 @@ from mistdata.cli.computing import computing_options, executor_of
 from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
 
 
-def _shard_numbers(
+def shard_numbers(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> list[int] | None:
+    """Read the numbers of shards that an option names, like 0-99,120."""
     if value is None:
         return None
     numbers: list[int] = []
@@ -35,7 +36,7 @@ def _shard_numbers(
 @computing_options
 @click.option(
     "--shards",
-    callback=_shard_numbers,
+    callback=shard_numbers,
     metavar="0-99",
     help="Fill only these shards, in this process, and do not seal (for job arrays; shards are"
     " numbered over all splits from 0). Then run `mistdata seal STORE`.",
@@ -59,10 +60,30 @@ def generate(
     """
     from mistdata.pipeline.plan import make_plan
     from mistdata.pipeline.recipe import read_recipe
-    from mistdata.pipeline.run import generate as generate_store
 
     executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
-    plan = make_plan(read_recipe(recipe), limit)
+    read = read_recipe(recipe)
+    if read.flow is not None:
+        from mistdata.cli.flowing import make_adapted
+        from mistdata.flows.adapt import folders_of
+
+        folders = folders_of(read.flow, recipe.parent)
+        make_adapted(read, limit, folders, store, executor, shards, as_json)
+    else:
+        make_store(make_plan(read, limit), store, executor, shards, as_json)
+
+
+def make_store(
+    plan: Any,
+    store: Path,
+    executor: Any,
+    shards: list[int] | None,
+    as_json: bool,
+    **task: Any,
+) -> None:
+    """Fill the store of a plan, with a progress bar, and say what was made."""
+    from mistdata.pipeline.run import generate as generate_store
+
     if shards is not None and max(shards) >= len(plan.shards):
         raise click.UsageError(
             f"--shards: the plan has shards 0..{len(plan.shards) - 1}, got {max(shards)}"
@@ -75,6 +96,7 @@ def generate(
             shards=shards,
             on_start=bar.start,
             on_filled=lambda filled: bar.advance(filled.datasets),
+            **task,
         )
     if manifest is None:
         done = {"store": str(store), "sealed": False, "shards": shards}

@@ -9,7 +9,7 @@ x: g and f are injective, and ε is independent of everything else.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,29 +18,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
 from mistdata.flows.flow import Flow
 
-
-class Carried(NamedTuple):
-    """Rows on their way.
-
-    Attributes:
-        stored: (n, columns) of the dtype that is stored.
-        latents: (n, dim) float64, what the flow was given.
-    """
-
-    stored: Array
-    latents: Array
-
-
-class Recovered(NamedTuple):
-    """What is recovered from stored rows.
-
-    Attributes:
-        values: (n, d) rows of the member.
-        latents: (n, dim) of the flow.
-    """
-
-    values: Array
-    latents: Array
+_ROWS = 2048  # of a block
 
 
 class Carrier:
@@ -49,36 +27,53 @@ class Carrier:
     Args:
         injection: of the member's side.
         flow: in float64.
-        dtype: of what is stored.
 
     Raises:
         MistdataError: the side has more latents than the flow.
     """
 
-    def __init__(self, injection: Injection, flow: Flow, dtype: str = "float32") -> None:
+    def __init__(self, injection: Injection, flow: Flow) -> None:
         if injection.dim > flow.dim:
             raise MistdataError(
-                f"a side of {injection.dim} columns does not fit a flow of {flow.dim}; choose"
-                f" datasets with at most {flow.dim} columns a side, or a larger flow"
+                f"a side of {injection.dim} latent columns does not fit a flow of {flow.dim};"
+                f" choose datasets of at most {flow.dim} columns a side, or fit a larger flow"
             )
-        self.injection, self.flow, self.dtype = injection, flow, dtype
+        self.injection, self.flow = injection, flow
 
-    def carry(self, values: Array, rng: np.random.Generator) -> Carried:
-        """Carry rows to the modality.
-
-        Args:
-            values: (n, d) of the member.
-            rng: source of the nuisance coordinates.
-        """
+    def latents(self, values: Array, rng: np.random.Generator) -> Array:
+        """Return what the flow is given for rows (n, d) of the member: (n, flow.dim) float64."""
         nuisance = rng.standard_normal((len(values), self.flow.dim - self.injection.dim))
-        latents = np.concatenate([self.injection.forward(values), nuisance], axis=1)
-        rows = self.flow.decode(latents).reshape(len(values), -1)
-        with np.errstate(over="ignore"):
-            stored = rows.astype(self.dtype)
-        return Carried(stored, latents)
+        return np.concatenate([self.injection.forward(values), nuisance], axis=1)
 
-    def recover(self, stored: Array) -> Recovered:
-        """Bring stored rows back."""
-        rows = np.asarray(stored, np.float64).reshape(len(stored), *self.flow.shape)
-        latents = self.flow.encode(rows)
-        return Recovered(self.injection.inverse(latents[:, : self.injection.dim]), latents)
+    def values(self, latents: Array) -> Array:
+        """Return the rows of the member behind latents."""
+        return self.injection.inverse(latents[:, : self.injection.dim])
+
+
+def to_modality(flow: Flow, latents: Array, dtype: str = "float32") -> Array:
+    """Map latents (n, dim) to rows as they are stored, flat: (n, columns)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _in_blocks(lambda part: flow.decode(part).reshape(len(part), -1), latents, dtype)
+
+
+def from_modality(flow: Flow, stored: Array) -> Array:
+    """Recover latents (n, dim) from rows as they are stored."""
+
+    def back(part: Array) -> Array:
+        return flow.encode(part.astype(np.float64).reshape(len(part), *flow.shape))
+
+    return _in_blocks(back, stored, "float64")
+
+
+def _in_blocks(way: Callable[[Array], Array], rows: Array, dtype: str) -> Array:
+    """Map rows in blocks of one size, whatever datasets they belong to; a short one is padded.
+
+    Matrix products may differ in the last bit between blocks of different sizes, so every row is
+    computed in a block of the same shape.
+    """
+    parts = []
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        padding = np.repeat(part[-1:], _ROWS - len(part), axis=0)
+        parts.append(way(np.concatenate([part, padding]))[: len(part)].astype(dtype))
+    return np.concatenate(parts)

@@ -27,8 +27,8 @@ import numpy as np
 
 from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.priors import Array
+from mistdata.store.catalog import ALLOWED_LOSS
 
-ALLOWED = 1e-3  # of (1 + I)
 _ERRORS = 3.0  # standard errors that are added to the loss
 
 
@@ -58,7 +58,7 @@ class Certificate:
         """
         if self.nonfinite or self.ties or self.mi_loss_bound is None:
             return False
-        return self.mi_loss_bound <= ALLOWED * (1.0 + mi)
+        return self.mi_loss_bound <= ALLOWED_LOSS * (1.0 + mi)
 
 
 def loss_bound(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -26,7 +26,7 @@ from mistdata.pipeline.fingerprint import fingerprint
 from mistdata.pipeline.generate import generate_shard
 from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, make_plan
-from mistdata.pipeline.recipe import parse_recipe
+from mistdata.pipeline.recipe import Recipe, parse_recipe
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.commit import (
     create_exclusively,
@@ -36,6 +36,9 @@ from mistdata.store.commit import (
     write_whole,
 )
 from mistdata.store.ledger import PlanRecord, Receipt, Shard
+
+Load = Callable[[Path], Plan]
+Make = Callable[[Plan, Shard], tuple[Array, list[Label]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,18 @@ def init_store(store: Path, plan: Plan) -> PlanRecord:
     return record
 
 
-def load_plan(store: Path) -> Plan:
+def load_plan(store: Path, planner: Callable[[Recipe, int | None], Plan] = make_plan) -> Plan:
     """Recompute the plan of a store from the recipe in its plan.json.
+
+    Args:
+        store: its folder.
+        planner: makes the plan of a recipe with a limit.
 
     Raises:
         NotAStore: there is no plan.json, or this version of mistdata plans it differently.
     """
     record = ledger.read_record(store)
-    plan = make_plan(parse_recipe(record.recipe, str(store / ledger.RECORD)), record.limit)
+    plan = planner(parse_recipe(record.recipe, str(store / ledger.RECORD)), record.limit)
     if plan.hash != record.plan:
         raise NotAStore(
             f"{store / ledger.RECORD}: planned by mistdata {record.mistdata}; version"
@@ -108,8 +115,16 @@ def require_same_numerics(store: Path, record: PlanRecord) -> None:
         )
 
 
-def fill_shard(store: Path, index: int) -> Filled:
+def fill_shard(
+    store: Path, index: int, *, load: Load = load_plan, make: Make = generate_shard
+) -> Filled:
     """Make one shard durable, unless it already is.
+
+    Args:
+        store: its folder.
+        index: of the shard.
+        load: recomputes the plan of the store.
+        make: computes the values and the labels of a shard.
 
     Raises:
         NumericMismatch: this process would write other bytes.
@@ -117,24 +132,24 @@ def fill_shard(store: Path, index: int) -> Filled:
         OSError: the disk is full or failed; nothing partial is visible.
     """
     started = time.perf_counter()
-    plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns)
+    plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns, load)
     shard = plan.shards[index]
     if ledger.valid_receipt(store, shard, record) is None:
-        _write_shard(store, plan, shard)
+        _write_shard(store, plan, shard, make)
     size = layout.shard_file_size(plan.shard_length)
     seconds = time.perf_counter() - started
     return Filled(index, shard.stop - shard.start, size, round(seconds, 4))
 
 
 @lru_cache(maxsize=2)
-def _open_plan(store: Path, _changed: int) -> tuple[Plan, PlanRecord]:
-    plan, record = load_plan(store), ledger.read_record(store)
+def _open_plan(store: Path, _changed: int, load: Load) -> tuple[Plan, PlanRecord]:
+    plan, record = load(store), ledger.read_record(store)
     require_same_numerics(store, record)
     return plan, record
 
 
-def _write_shard(store: Path, plan: Plan, shard: Shard) -> None:
-    values, labels = generate_shard(plan, shard)
+def _write_shard(store: Path, plan: Plan, shard: Shard, make: Make) -> None:
+    values, labels = make(plan, shard)
     payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
     content: list[bytes | memoryview] = [payload, index]
     with ledger.giving_way_to_seal(store):
@@ -189,6 +204,9 @@ def _planned_table(plan: Plan) -> catalog.Table:
     table: dict[str, Any] = {name: columns[name] for name in columns}
     table |= {name: catalog.words(values, component) for name, values in described.items()}
     table["dataset_id"] = np.arange(len(plan))
+    for name, identity in zip(("flow_x", "flow_y"), plan.flows, strict=True):
+        if identity is not None:
+            table[name] = catalog.words([identity], np.zeros(len(plan), np.int64))
     table["split"] = catalog.words([split.name for split in splits], columns["split"])
     table["seed_key"] = catalog.seed_keys(
         columns["split"], columns["distribution_id"], columns["replicate"]

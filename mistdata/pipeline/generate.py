@@ -40,9 +40,9 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
             try:
                 labels.append(_fill_dataset(plan, planned, streams, values[planned.span]))
             except (ValueError, ArithmeticError) as error:
-                raise GenerationError(f"{_where(plan, shard, planned)}: {error}") from error
+                raise GenerationError(f"{where(plan, shard, planned)}: {error}") from error
     values[datasets[-1].span.stop :] = np.nan
-    _require_finite(plan, shard, datasets, values)
+    require_finite(plan, shard, datasets, values)
     values.flags.writeable = False
     return values, labels
 
@@ -50,7 +50,7 @@ def generate_shard(plan: Plan, shard: Shard) -> tuple[Float32[Array, " length"],
 def member_of(planned: Planned, streams: Streams) -> JointDistribution:
     """Rebuild the member that a dataset is a sample of, as it is seen through its transforms."""
     rng = streams.of_parameters(planned.split, planned.distribution)
-    return planned.component.draw(planned.dim_x, planned.dim_y, rng)
+    return planned.component.draw(planned.member_x, planned.member_y, rng)
 
 
 def sample_of(
@@ -67,9 +67,9 @@ def latent_of(planned: Planned, member: JointDistribution, streams: Streams) -> 
 
 
 def label_of(
-    planned: Planned, member: JointDistribution, strict: bool, streams: Streams, rows: Rows
+    planned: Planned, member: JointDistribution, strict: bool, streams: Streams, rows: Rows | None
 ) -> Label:
-    """Compute what is true of a dataset; `rows` are its own, before any maps.
+    """Compute what is true of a dataset; `rows` are its own, before any maps, or drawn again.
 
     The second opinion is drawn afresh for test splits and for samples smaller than it; else the
     first rows of the sample serve.
@@ -77,7 +77,8 @@ def label_of(
 
     def draws(count: int) -> Rows:
         if not strict and planned.n >= count:
-            return rows[0][:count], rows[1][:count]
+            x, y = latent_of(planned, member, streams) if rows is None else rows
+            return x[:count], y[:count]
         rng = streams.of_label(planned.split, planned.distribution)
         return latent(member).sample(count, rng)
 
@@ -95,18 +96,24 @@ def _fill_dataset(plan: Plan, planned: Planned, streams: Streams, out: Array) ->
     return label_of(planned, member, plan.recipe.splits[planned.split].strict, streams, rows)
 
 
-def _require_finite(plan: Plan, shard: Shard, datasets: list[Planned], values: Array) -> None:
+def require_finite(plan: Plan, shard: Shard, datasets: list[Planned], values: Array) -> None:
+    """Refuse a shard that holds a NaN or an infinity, naming the dataset.
+
+    Raises:
+        GenerationError: it does.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values[: datasets[-1].span.stop].sum()):
             return  # a NaN or an infinity would show in the sum
     for planned in datasets:
         if not np.isfinite(values[planned.span]).all():
             raise GenerationError(
-                f"{_where(plan, shard, planned)}: the float32 values hold a NaN or an infinity"
+                f"{where(plan, shard, planned)}: the float32 values hold a NaN or an infinity"
             )
 
 
-def _where(plan: Plan, shard: Shard, planned: Planned) -> str:
+def where(plan: Plan, shard: Shard, planned: Planned) -> str:
+    """Name a dataset in messages."""
     return (
         f"{plan.recipe.name}: shard {shard.split}/{shard.number}, dataset {planned.dataset_id}"
         f" ({planned.component.name})"

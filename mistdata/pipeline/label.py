@@ -36,6 +36,9 @@ class Label:
         pmi_std: standard deviation of the pointwise mutual information: by the method itself, or
             from the draws; None where there is no density.
         params: the member's parameters as JSON.
+        mi_loss_bound: nats that a flow and rounding may have lost, see
+            `mistdata.flows.certificate`; None where no flow was applied, or nothing is known.
+        roundtrip_max: largest error of a latent that is recovered from what is stored.
     """
 
     mi: float
@@ -45,6 +48,8 @@ class Label:
     mi_check: float | None
     pmi_std: float | None
     params: str
+    mi_loss_bound: float | None = None
+    roundtrip_max: float | None = None
 
 
 def make_label(

@@ -35,7 +35,11 @@ COLUMNS: dict[str, np.dtype[Any]] = {
 
 
 class Planned(NamedTuple):
-    """What is decided of one dataset; see `COLUMNS`. `start` counts from its shard's start."""
+    """What is decided of one dataset; see `COLUMNS`.
+
+    `start` counts from its shard's start. `member_x` and `member_y` are the dimensions of its
+    distribution, which differ from the columns that are stored where a flow carries a side.
+    """
 
     dataset_id: int
     component: Component
@@ -46,6 +50,8 @@ class Planned(NamedTuple):
     dim_x: int
     dim_y: int
     start: int
+    member_x: int
+    member_y: int
 
     @property
     def span(self) -> slice:
@@ -62,11 +68,16 @@ class Plan:
         limit: only the first `limit` datasets of each split, or None for all.
         columns: one array per entry of `COLUMNS`. `split` and `component` are positions in the
             recipe; `offset` counts float32 values from the start of the split's array.
+        flows: identities of the flows that carry X and Y to a modality, or None.
+        members: dim_x and dim_y of every dataset's distribution, where flows make them differ
+            from the columns that are stored.
     """
 
     recipe: Recipe
     limit: int | None
     columns: Mapping[str, Array]
+    flows: tuple[str | None, str | None] = (None, None)
+    members: Mapping[str, Array] | None = None
 
     def __len__(self) -> int:
         return len(self.columns["n"])
@@ -93,7 +104,9 @@ class Plan:
     def hash(self) -> str:
         """SHA-256 of what decides the bytes of the store."""
         digest = hashlib.sha256(b"mistdata plan 1\n")
-        identity = {"recipe": self.recipe.canonical(), "limit": self.limit}
+        identity: dict[str, Any] = {"recipe": self.recipe.canonical(), "limit": self.limit}
+        if self.flows != (None, None):
+            identity["flows"] = list(self.flows)
         digest.update(json.dumps(identity, sort_keys=True).encode())
         for name, dtype in COLUMNS.items():
             digest.update(np.ascontiguousarray(self.columns[name], dtype=dtype).tobytes())
@@ -102,6 +115,8 @@ class Plan:
     def datasets(self, start: int, stop: int) -> list[Planned]:
         """Return what is decided of the datasets [start, stop)."""
         rows = {name: column[start:stop].tolist() for name, column in self.columns.items()}
+        members = self.members or self.columns
+        member_x, member_y = (members[name][start:stop].tolist() for name in ("dim_x", "dim_y"))
         mixtures = [split.mixture for split in self.recipe.splits]
         pairs = zip(rows["split"], rows["component"], strict=True)
         return [
@@ -116,6 +131,8 @@ class Plan:
                 rows["dim_x"],
                 rows["dim_y"],
                 [offset % self.shard_length for offset in rows["offset"]],
+                member_x,
+                member_y,
                 strict=True,
             )
         ]
@@ -133,6 +150,33 @@ def make_plan(recipe: Recipe, limit: int | None = None) -> Plan:
         for name, dtype in COLUMNS.items()
     }
     return Plan(recipe, limit, columns)
+
+
+def repacked(plan: Plan, dim_x: Array, dim_y: Array, flows: tuple[str | None, str | None]) -> Plan:
+    """Return a plan of the same datasets with other columns stored, as flows make them.
+
+    Args:
+        plan: of a recipe.
+        dim_x: columns of X that are stored, of every dataset.
+        dim_y: columns of Y.
+        flows: identities.
+
+    Raises:
+        ValueError: a dataset does not fit a shard.
+    """
+    columns = {**plan.columns, "dim_x": dim_x, "dim_y": dim_y}
+    sizes = columns["n"].astype(np.int64) * (dim_x + dim_y)
+    if sizes.max() > plan.shard_length:
+        raise ValueError(
+            f"a dataset of {int(sizes.max()):,} values does not fit a shard of"
+            f" {plan.recipe.shard_mib} MiB; raise shard_mib in the recipe"
+        )
+    parts = [_pack(sizes[columns["split"] == split], plan.shard_length)
+             for split in range(len(plan.recipe.splits))]  # fmt: skip
+    shard, offset = (np.concatenate(each) for each in zip(*parts, strict=True))
+    columns |= {"shard": shard, "offset": offset}
+    typed = {name: columns[name].astype(dtype) for name, dtype in COLUMNS.items()}
+    return Plan(plan.recipe, plan.limit, typed, flows, plan.columns)
 
 
 def _plan_split(

@@ -58,6 +58,21 @@ class Split:
 
 
 @dataclass(frozen=True)
+class FlowLines:
+    """Which flows carry the datasets to a modality: the table `[flow]`.
+
+    Args:
+        x: folder of the flow of X as written, or None to leave X as it is.
+        y: of Y.
+        keep_uncertified: whether datasets without a certificate are kept, flagged.
+    """
+
+    x: str | None
+    y: str | None
+    keep_uncertified: bool
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A checked recipe. `text` is the file, verbatim; `source` only serves error messages."""
 
@@ -68,16 +83,20 @@ class Recipe:
     splits: tuple[Split, ...]
     text: str
     source: str
+    flow: FlowLines | None = None
 
     def canonical(self) -> dict[str, Any]:
         """Return what decides the bytes of the store, without comments, order or spelling."""
-        return {
+        parts: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "seed": self.seed,
             "shard_mib": self.shard_mib,
             "splits": [split.canonical() for split in self.splits],
         }
+        if self.flow is not None:  # which flows these are, their identities say
+            parts["flow"] = {"keep_uncertified": self.flow.keep_uncertified}
+        return parts
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -114,8 +133,24 @@ def parse_recipe(text: str, source: str) -> Recipe:
     splits = tuple(_split(splits_table, key, shard_mib) for key in splits_table.data)
     if not splits:
         top.fail("split", "at least one [split.NAME] table")
+    flow = _flow(top.table("flow")) if "flow" in data else None
+    top.taken.add("flow")
     top.finish()
-    return Recipe(name, version, seed, shard_mib, splits, text, source)
+    return Recipe(name, version, seed, shard_mib, splits, text, source, flow)
+
+
+def _flow(table: Table) -> FlowLines:
+    folders: list[str | None] = []
+    for key in ("x", "y"):
+        folder = table.take(key)
+        if folder is not None and not (isinstance(folder, str) and folder):
+            table.fail(key, "the folder of a flow")
+        folders.append(folder)
+    if folders == [None, None]:
+        table.fail("x", "the folder of a flow, here or for y")
+    keep = table.flag("keep_uncertified", False)
+    table.finish()
+    return FlowLines(folders[0], folders[1], keep)
 
 
 def _take_name(table: Table, key: str) -> str:

@@ -35,6 +35,7 @@ def generate(
     executor: Executor,
     *,
     shards: Sequence[int] | None = None,
+    task: Callable[[Path, int], Filled] = fill_shard,
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_filled: OnFilled = lambda filled: None,
 ) -> Manifest | None:
@@ -45,6 +46,7 @@ def generate(
         store: the folder; created when missing.
         executor: who computes.
         shards: fill only these and do not seal.
+        task: makes one shard durable.
         on_start: called with (datasets already durable, datasets in all) of this call.
         on_filled: called for every shard made durable.
 
@@ -61,7 +63,7 @@ def generate(
     on_start(total - _datasets(pending), total)
     if pending:
         with _log(store) as log:
-            _fill(store, executor, pending, _both(log, on_filled))
+            _fill(store, executor, task, pending, _both(log, on_filled))
         _require_filled(store, ledger.missing_shards(store, tuple(wanted), record), len(wanted))
     return seal(store) if shards is None else None
 
@@ -78,9 +80,15 @@ def _datasets(shards: Sequence[Shard]) -> int:
     return sum(shard.stop - shard.start for shard in shards)
 
 
-def _fill(store: Path, executor: Executor, pending: Sequence[Shard], on_filled: OnFilled) -> None:
+def _fill(
+    store: Path,
+    executor: Executor,
+    task: Callable[[Path, int], Filled],
+    pending: Sequence[Shard],
+    on_filled: OnFilled,
+) -> None:
     try:
-        executor.run(store, fill_shard, [shard.index for shard in pending], on_filled)
+        executor.run(store, task, [shard.index for shard in pending], on_filled)
     except OSError as error:
         raise Incomplete(f"{store}: {error}; make room or mend the disk, then run again") from None
 

@@ -9,6 +9,7 @@ what the bits are for, the lowest counts along the stream:
     (., 0, distribution + 1, split)                the parameters of a member
     (., 2⁶⁴ - 1, distribution + 1, split)          the draws that a label is checked on
     (., replicate + 1, distribution + 1, split)    the seed of one sample of it
+    (., 2⁶⁴ - 2 - replicate, ., .)                 the seed of the noise that a flow is given too
 
 So no two streams overlap and none depends on another. The many numbers of a sample come from
 SFC64, which draws normals in two thirds of the time; its state is three words of the sample's
@@ -59,7 +60,14 @@ class Streams:
 
     def of_sample(self, split: int, distribution: int, replicate: int) -> np.random.Generator:
         """Open the stream that one sample of a member is drawn from."""
-        self._point_at(replicate + 1, distribution + 1, split)
+        return self._seeded(replicate + 1, distribution + 1, split)
+
+    def of_nuisance(self, split: int, distribution: int, replicate: int) -> np.random.Generator:
+        """Open the stream of the noise that fills the latents of a flow beside one sample."""
+        return self._seeded(_LABEL - 1 - replicate, distribution + 1, split)
+
+    def _seeded(self, *words_above: int) -> np.random.Generator:
+        self._point_at(*words_above)
         words: Array = self._sfc_state["state"]["state"]
         words[:3] = self._philox.random_raw(3)
         words[3] = 1

@@ -36,8 +36,12 @@ LABELS = pa.schema(
         ("pmi_std", pa.float64()),
         ("params", pa.string()),
         ("crc32c", pa.uint32()),
+        ("mi_loss_bound", pa.float64()),
+        ("roundtrip_max", pa.float64()),
     ]
 )
+# Of datasets that a flow carried to a modality; older receipts do not have them.
+LATER_LABELS = {"mi_loss_bound", "roundtrip_max"}
 
 CATALOG = pa.schema(
     [
@@ -68,6 +72,8 @@ CATALOG = pa.schema(
         ("shard", pa.int32()),
         ("offset", pa.int64()),
         ("crc32c", pa.uint32()),
+        ("mi_loss_bound", pa.float64()),
+        ("roundtrip_max", pa.float64()),
         ("flags", pa.int32()),
     ]
 )
@@ -76,7 +82,9 @@ _LABEL_NAMES = set(LABELS.names) - {"dataset_id"}
 _DERIVED = {"flags", "oracle_se"}
 PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | _DERIVED])
 # Catalogs written before these columns existed are read with nulls in them.
-_LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se"}
+_LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se", *LATER_LABELS}
+ALLOWED_LOSS = 1e-3  # of 1 + I: what a certified dataset may have lost to its flow and rounding
+UNCERTIFIED = 1  # in `flags`: carried by a flow without a certificate that it lost no more
 
 
 class DamagedTable(ValueError):
@@ -108,8 +116,13 @@ def read_planned(path: Path) -> pa.Table:
 
 def label_table(labels: Iterable[Mapping[str, Sequence[Any]]]) -> pa.Table:
     """Join the labels of several shards; columns as in `LABELS`."""
-    tables = [pa.table(dict(each), schema=LABELS) for each in labels]
+    tables = [pa.table(_with_later(each), schema=LABELS) for each in labels]
     return pa.concat_tables(tables) if tables else LABELS.empty_table()
+
+
+def _with_later(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    missing = LATER_LABELS - labels.keys()
+    return dict(labels) | {name: [None] * len(labels["mi"]) for name in missing}
 
 
 def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
@@ -117,11 +130,21 @@ def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
     assert planned["dataset_id"].equals(labels["dataset_id"])
     columns = {name: planned[name] for name in PLANNED.names}
     columns |= {name: labels[name] for name in LABELS.names}
-    columns["flags"] = pa.array(np.zeros(len(labels), np.int32))
+    columns["flags"] = _flags(planned, labels)
     roots = pc.sqrt(planned["n"].cast(pa.float64()))
     columns["oracle_se"] = pc.divide(labels["pmi_std"], roots)
     arrays = [_column(columns[field.name], field.type) for field in CATALOG]
     return pa.Table.from_arrays(arrays, schema=CATALOG)
+
+
+def _flags(planned: pa.Table, labels: pa.Table) -> pa.Array:
+    """Flag what a flow carried without a certificate."""
+    carried = pc.or_(*(pc.is_valid(_plain(planned[name])) for name in ("flow_x", "flow_y")))
+    loss = to_numpy(labels["mi_loss_bound"].cast(pa.float64())).astype(np.float64)
+    allowed = ALLOWED_LOSS * (1.0 + to_numpy(labels["mi"]))
+    with np.errstate(invalid="ignore"):
+        uncertified = np.asarray(carried) & ~(loss <= allowed)
+    return pa.array(np.where(uncertified, UNCERTIFIED, 0).astype(np.int32))
 
 
 def encode_catalog(catalog: pa.Table, metadata: Mapping[str, Any]) -> bytes:

@@ -30,6 +30,7 @@ CATALOG = "catalog.parquet"
 MANIFEST = "manifest.json"
 LOGS = "logs"
 RECEIPTS = "_receipts"
+FLOWS = "flows"  # copies of the flows that carry the sides of a store to a modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def belongs(receipt: Receipt, shard: Shard, record: PlanRecord) -> bool:
     """Tell whether a receipt is for this shard of this plan, with a label for each dataset."""
     return (
         (receipt.plan, receipt.split, receipt.shard) == (record.plan, shard.split, shard.number)
-        and receipt.labels.keys() == set(catalog.LABELS.names)
+        and receipt.labels.keys() | catalog.LATER_LABELS == set(catalog.LABELS.names)
         and receipt.labels["dataset_id"] == list(range(shard.start, shard.stop))
     )
 
@@ -228,6 +229,12 @@ def belongs(receipt: Receipt, shard: Shard, record: PlanRecord) -> bool:
 def missing_shards(store: Path, shards: tuple[Shard, ...], record: PlanRecord) -> list[Shard]:
     """Return the shards without a valid receipt, in order."""
     return [shard for shard in shards if valid_receipt(store, shard, record) is None]
+
+
+def flow_files(store: Path) -> list[str]:
+    """Return the paths of the files of a store's flows, relative to it."""
+    found = (path for path in (store / FLOWS).rglob("*") if path.is_file())
+    return sorted(path.relative_to(store).as_posix() for path in found)
 
 
 @contextmanager

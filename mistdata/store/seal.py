@@ -91,6 +91,7 @@ def _manifest(
     metadata = ["zarr.json"]
     for split in splits:
         metadata += [f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"]
+    metadata += ledger.flow_files(store)
     for name in (ledger.RECORD, ledger.PLANNED, ledger.CATALOG, *metadata):
         content = (store / name).read_bytes()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,0 +1,210 @@
+"""A store carried to a modality: the same datasets and labels, certified, reproducible."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import mistdata
+from mistdata.audit import audit
+from mistdata.cli.flowing import flow_adapt
+from mistdata.cli.making import generate as generate_command
+from mistdata.errors import MistdataError
+from mistdata.flows import adapt
+from mistdata.flows.architecture import Architecture
+from mistdata.flows.flow import TENSORS, Flow, load_flow, save_flow
+from mistdata.flows.preparation import Standard
+from mistdata.pipeline.plan import make_plan
+from mistdata.pipeline.recipe import parse_recipe
+from mistdata.pipeline.run import InProcess, LocalWorkers, generate
+from mistdata.verify import verify
+
+RECIPE = """
+name = "adapt-me"
+version = 1
+seed = 5
+shard_mib = 1
+
+[split.train]
+datasets = 60
+n = { uniform = [200, 1000] }
+dim = { uniform = [1, 4] }
+
+[[split.train.mixture]]
+families = ["gaussian-dense", "student-identity", "copula-clayton", "mixture-inliers"]
+transforms = ["identity", "asinh"]
+"""
+
+
+def saved_flow(folder, dim, shape, seed):
+    """A flow with random weights and a scale, as a fit would leave it."""
+    scale = torch.linspace(0.5, 2.0, dim)
+    flow = Flow(Architecture("coupling", (dim,), layers=2, hidden=8), [Standard(scale - 1, scale)],
+                shape, seed)  # fmt: skip
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    save_flow(flow, folder, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("flows")
+    return adapt.Folders(
+        saved_flow(folder / "x", 6, (2, 3), 0), saved_flow(folder / "y", 5, (5,), 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    store = tmp_path_factory.mktemp("source") / "store"
+    generate(make_plan(parse_recipe(RECIPE, "recipe.toml")), store, InProcess())
+    return store
+
+
+def adapted(source, flows, out, executor=None, **options):
+    recipe = adapt.adapted_recipe(source, flows, **options)
+    plan = adapt.plan_adapted(recipe, None, flows)
+    adapt.prepare(out, plan, flows)
+    return generate(plan, out, executor or InProcess(), task=adapt.fill_adapted)
+
+
+@pytest.fixture(scope="module")
+def carried(source, flows, tmp_path_factory):
+    out = tmp_path_factory.mktemp("carried") / "store"
+    adapted(source, flows, out)
+    return out
+
+
+def test_datasets_keep_their_labels_and_get_a_certificate(source, carried, flows):
+    before, after = mistdata.open(source), mistdata.open(carried)
+    for name in ("mi", "mi_error", "n", "component", "distribution_id", "pmi_std"):
+        assert np.array_equal(before.column(name), after.column(name)), name
+    assert set(after.column("dim_x")) == {6} and set(after.column("dim_y")) == {5}
+    loss = after.column("mi_loss_bound")
+    assert (loss <= 1e-3 * (1 + after.column("mi"))).all() and (loss >= 0).all()
+    assert (after.column("roundtrip_max") < 0.01).all()
+    assert not after.column("flags").any()
+    identity = json.loads((flows.x / "flow.json").read_text())["sha256"]
+    assert identity == json.loads((carried / "flows/x/flow.json").read_text())["sha256"]
+    assert all(value is None for value in before.column("flow_x"))
+    assert set(before.column("flags")) == {0}
+
+
+def test_the_rows_of_the_store_come_back_from_what_is_stored(source, carried):
+    before, after = mistdata.open(source), mistdata.open(carried)
+    plan = adapt.load_adapted(carried)
+    for planned in plan.datasets(0, 12):
+        one = after[planned.dataset_id]
+        table = np.concatenate([one.x, one.y], axis=1)
+        (x, y), found = adapt.recertify(carried, plan, planned, table)
+        given = before[planned.dataset_id]
+        scale = 1 + np.abs(given.x).max()
+        assert np.abs(x - given.x).max() < 1e-3 * scale
+        assert np.abs(y - given.y).max() < 1e-3 * (1 + np.abs(given.y).max())
+        assert found.mi_loss_bound == pytest.approx(one.row["mi_loss_bound"], abs=1e-6)
+
+
+def test_a_carried_store_is_intact_and_its_data_bear_out_its_labels(carried):
+    assert not verify(carried).problems
+    found = audit(carried, workers=1)
+    assert not found.problems and len(found.components) == 8
+
+
+@pytest.mark.slow
+def test_workers_and_parts_give_the_same_bytes(source, flows, carried, tmp_path):
+    digest = mistdata.open(carried).digest
+    assert adapted(source, flows, tmp_path / "dask", LocalWorkers(2)).digest == digest
+    plan = adapt.plan_adapted(adapt.adapted_recipe(source, flows), None, flows)
+    adapt.prepare(tmp_path / "parts", plan, flows)
+    assert len(plan.shards) > 1
+    for part in ([1], [0]):
+        generate(plan, tmp_path / "parts", InProcess(), shards=part, task=adapt.fill_adapted)
+    assert adapted(source, flows, tmp_path / "parts").digest == digest
+
+
+def test_a_recipe_may_name_its_flows(source, flows, carried, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    (tmp_path / "x").symlink_to(flows.x)
+    recipe.write_text(RECIPE + f'\n[flow]\nx = "x"\ny = "{flows.y}"\n')
+    result = CliRunner().invoke(
+        generate_command, [str(recipe), str(tmp_path / "out"), "--in-process"]
+    )
+    assert result.exit_code == 0, result.output
+    assert mistdata.open(tmp_path / "out").digest == mistdata.open(carried).digest
+
+
+def test_the_command_carries_one_side_and_leaves_the_other(source, flows, tmp_path):
+    arguments = [str(source), str(tmp_path / "out"), "--flow-x", str(flows.x), "--in-process"]
+    result = CliRunner().invoke(flow_adapt, [*arguments, "--limit", "10", "--json"])
+    assert result.exit_code == 0, result.output
+    before, after = mistdata.open(source), mistdata.open(tmp_path / "out")
+    assert json.loads(result.output)["datasets"] == len(after) == 10
+    for position in range(10):
+        assert np.array_equal(before[position].y, after[position].y)
+    assert set(after.column("flow_y")) == {None}
+    assert not audit(tmp_path / "out", workers=1).problems
+
+
+def one_by_one(lines):
+    """The recipe with one component of one column a side."""
+    head = RECIPE.split("[[split")[0].replace("[1, 4]", "[1, 1]")
+    return head + "[[split.train.mixture]]\n" + lines + "\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (one_by_one("family = 'gaussian-sign'"), "Y is discrete, and a flow needs a continuous"),
+        (RECIPE.replace("[1, 4]", "[1, 9]"), "dim_x goes up to 9, the flow of X has 6"),
+        (RECIPE.replace("[200, 1000]", "[24000, 24100]"), "raise shard_mib"),
+    ],
+)
+def test_what_no_flow_can_carry_is_refused_at_once(recipe, message, flows):
+    with pytest.raises(MistdataError, match=message):
+        adapt.plan_adapted(parse_recipe(recipe, "recipe.toml"), None, flows)
+
+
+def test_a_dataset_that_single_precision_blurs_is_refused_or_flagged(flows, tmp_path):
+    lines = f"family = 'gaussian-bivariate'\nparameters = {{ rho = {1 - 1e-14} }}"
+    recipe = parse_recipe(one_by_one(lines), "recipe.toml")
+    generate(make_plan(recipe, 4), tmp_path / "sharp", InProcess())
+    with pytest.raises(MistdataError, match="keep_uncertified"):
+        adapted(tmp_path / "sharp", flows, tmp_path / "refused")
+    adapted(tmp_path / "sharp", flows, tmp_path / "kept", keep_uncertified=True)
+    assert set(mistdata.open(tmp_path / "kept").column("flags")) == {1}
+
+
+def test_a_store_is_carried_once_and_only_when_sealed(source, carried, flows, tmp_path):
+    with pytest.raises(MistdataError, match="flows carry it already"):
+        adapt.adapted_recipe(carried, flows)
+    plan = make_plan(parse_recipe(RECIPE, "recipe.toml"))
+    generate(plan, tmp_path / "part", InProcess(), shards=[0])
+    with pytest.raises(MistdataError, match="not sealed"):
+        adapt.adapted_recipe(tmp_path / "part", flows)
+
+
+def test_an_altered_flow_is_caught_when_resuming_and_when_verifying(source, flows, tmp_path):
+    out = tmp_path / "out"
+    adapted(source, flows, out)
+    path = out / "flows" / "x" / TENSORS
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert any("flows/x" in str(problem) for problem in verify(out).problems)
+    with pytest.raises(MistdataError, match="altered"):
+        load_flow(out / "flows" / "x")
+    other = adapt.Folders(saved_flow(tmp_path / "other", 6, (6,), 9), flows.y)
+    with pytest.raises(MistdataError, match="belongs to the plan"):
+        adapted(source, other, out)
+
+
+def test_a_shard_is_a_function_of_the_plan_alone(source, flows, carried):
+    plan = adapt.load_adapted(carried)
+    make = partial(adapt.make_shard, carried, plan)
+    assert np.array_equal(make(plan.shards[1])[0], make(plan.shards[1])[0], equal_nan=True)
