@@ -344,7 +344,8 @@ def rebuild(family: str, dim_x: int, dim_y: int, params: Mapping[str, Any]) -> J
         family: its family.
         dim_x: its dimension of X.
         dim_y: its dimension of Y.
-        params: what `describe` returned, also after a way through JSON.
+        params: what `describe` returned, also after a way through JSON; `member_dims` among them
+            replaces the dimensions, where a flow made others of what is stored.
 
     Example:
         >>> member = Padded(FAMILIES["gaussian-dense"](2, 2, rho=0.5), 1, 0)
@@ -357,6 +358,7 @@ def rebuild(family: str, dim_x: int, dim_y: int, params: Mapping[str, Any]) -> J
         TypeError, ValueError: parameters that do not fit.
     """
     rest = dict(params)
+    dim_x, dim_y = rest.pop("member_dims", (dim_x, dim_y))
     maps_x, dim_x = _rebuild_maps(rest.pop("transform_x", []), dim_x, "x")
     maps_y, dim_y = _rebuild_maps(rest.pop("transform_y", []), dim_y, "y")
     independent = rest.pop("independent", False)

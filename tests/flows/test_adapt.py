@@ -12,6 +12,7 @@ import mistdata
 from mistdata.audit import audit
 from mistdata.cli.flowing import flow_adapt
 from mistdata.cli.making import generate as generate_command
+from mistdata.distributions import rebuild
 from mistdata.errors import MistdataError
 from mistdata.flows import adapt
 from mistdata.flows.architecture import Architecture
@@ -94,6 +95,13 @@ def test_datasets_keep_their_labels_and_get_a_certificate(source, carried, flows
     assert identity == json.loads((carried / "flows/x/flow.json").read_text())["sha256"]
     assert all(value is None for value in before.column("flow_x"))
     assert set(before.column("flags")) == {0}
+
+
+def test_a_row_of_the_catalog_still_rebuilds_its_member(source, carried):
+    before, after = mistdata.open(source)[3], mistdata.open(carried)[3]
+    again = rebuild(after.family, after.dim_x, after.dim_y, after.params)
+    assert again.mutual_information().value == after.mi
+    assert (again.dim_x, again.dim_y) == (before.dim_x, before.dim_y)
 
 
 def test_the_rows_of_the_store_come_back_from_what_is_stored(source, carried):
