@@ -59,6 +59,11 @@ def init_store(store: Path, plan: Plan) -> PlanRecord:
         OtherPlan: the store belongs to another plan; nothing is touched.
         NumericMismatch: this machine would write other bytes than the one that planned.
     """
+    if plan.recipe.flow is not None and plan.flows == (None, None):
+        raise OtherPlan(
+            f"{plan.recipe.source}: the recipe names flows; plan it with"
+            " mistdata.flows.adapt.plan_adapted"
+        )
     planned = catalog.encode_planned(_planned_table(plan), _identity(plan))
     if not (store / ledger.RECORD).exists():
         _require_free(store)

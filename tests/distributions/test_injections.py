@@ -15,7 +15,9 @@ SIDES = [
     for side in "xy"
     if getattr(family, f"{side}_kind") == "continuous"
 ]
-EXACT_IN_MANY_COLUMNS = ("gaussian-", "student-", "pearson-ii", "uniform-ball")
+EXACT_IN_MANY_COLUMNS = (
+    "gaussian-", "student-", "pearson-ii", "uniform-ball", "mixture-inliers",
+)  # fmt: skip
 N = 4000
 
 

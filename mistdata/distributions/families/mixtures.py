@@ -7,7 +7,7 @@ two. Several are the Bend and Mix Models of Czyż et al. 2025, with their parame
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from mistdata.distributions.families.structures import (
     pair_correlation,
     pair_form,
 )
+from mistdata.distributions.injections import Injection, Unchanged
 from mistdata.distributions.integrate import Table
 from mistdata.distributions.parameters import Parameter
 from mistdata.distributions.priors import Array, LogUniform, Uniform
@@ -274,6 +275,9 @@ class MixtureInliers(JointDistribution):
         y[:, : self.pairs] *= np.where(kept, math.sqrt(residual), 1.0)
         y[:, : self.pairs] += np.where(kept, rho, 0.0) * x[:, : self.pairs]
         return x, y
+
+    def _injection(self, side: Literal["x", "y"]) -> Injection:
+        return Unchanged(self.dim_x if side == "x" else self.dim_y)
 
     def _mutual_information(self) -> MI:
         return inlier_information(self.strength, self.pairs, self.fraction)
