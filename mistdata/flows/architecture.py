@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mistdata.errors import MissingExtra, MistdataError
+from mistdata.flows.splines import QuickCoupling
 
 Kind = Literal["coupling", "autoregressive", "glow"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -117,6 +118,15 @@ def build_layers(architecture: Architecture, seed: int) -> nn.Module:
         if architecture.kind == "glow":
             return _Multiscale(architecture)
         return _Chain(_rows(architecture))
+
+
+def quickened(layers: nn.Module) -> nn.Module:
+    """Return layers that evaluate faster, with the same parameters; not for training."""
+    if not isinstance(layers, _Chain):
+        return layers
+    coupling = _flows().CoupledRationalQuadraticSpline
+    return _Chain([QuickCoupling(each) if isinstance(each, coupling) else each
+                   for each in layers.layers])  # fmt: skip
 
 
 def _flows() -> Any:

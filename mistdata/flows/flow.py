@@ -23,7 +23,7 @@ import mistdata
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
 from mistdata.estimator.checkpoint import write_atomically
-from mistdata.flows.architecture import Architecture, build_layers
+from mistdata.flows.architecture import Architecture, build_layers, quickened
 from mistdata.flows.preparation import step_of, step_record
 
 SCHEMA = 1
@@ -188,4 +188,6 @@ def load_flow(folder: Path | str) -> Flow:
     except (KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise FlowError(f"{folder}: not a flow that this version can build: {reason}") from None
-    return flow.double().eval().requires_grad_(False)
+    flow.double().eval().requires_grad_(False)
+    flow.layers = quickened(flow.layers)
+    return flow
