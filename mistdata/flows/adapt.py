@@ -72,7 +72,7 @@ def plan_adapted(recipe: Recipe, limit: int | None, folders: Folders) -> Plan:
     """Decide every dataset of a recipe whose sides flows carry.
 
     Args:
-        recipe: with or without a table `[flow]`.
+        recipe: whose table `[flow]` names the sides that are carried.
         limit: the first datasets of each split.
         folders: of the flows.
 
@@ -80,6 +80,11 @@ def plan_adapted(recipe: Recipe, limit: int | None, folders: Folders) -> Plan:
         MistdataError: a flow cannot be read, a side is not continuous or too wide for its flow,
             or a dataset does not fit a shard.
     """
+    named = folders_of(recipe.flow, Path()).sides
+    if [name is None for name in named] != [folder is None for folder in folders.sides]:
+        raise RecipeError(
+            f"{recipe.source}: the table [flow] must name the sides that are carried"
+        )
     plan = make_plan(recipe, limit)
     dims: list[Array] = []
     identities: list[str | None] = []

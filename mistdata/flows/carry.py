@@ -18,7 +18,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
 from mistdata.flows.flow import Flow
 
-_ROWS = 2048  # of a block
+_ROWS = 1024  # of a block: what a cache holds of a layer
 
 
 class Carrier:

@@ -68,6 +68,10 @@ def source(tmp_path_factory):
     return store
 
 
+def with_flows(recipe):
+    return recipe + '\n[flow]\nx = "x"\ny = "y"\n'
+
+
 def adapted(source, flows, out, executor=None, **options):
     recipe = adapt.adapted_recipe(source, flows, **options)
     plan = adapt.plan_adapted(recipe, None, flows)
@@ -175,7 +179,7 @@ def one_by_one(lines):
 )
 def test_what_no_flow_can_carry_is_refused_at_once(recipe, message, flows):
     with pytest.raises(MistdataError, match=message):
-        adapt.plan_adapted(parse_recipe(recipe, "recipe.toml"), None, flows)
+        adapt.plan_adapted(parse_recipe(with_flows(recipe), "recipe.toml"), None, flows)
 
 
 def test_a_dataset_that_single_precision_blurs_is_refused_or_flagged(flows, tmp_path):
@@ -216,3 +220,9 @@ def test_a_shard_is_a_function_of_the_plan_alone(source, flows, carried):
     plan = adapt.load_adapted(carried)
     make = partial(adapt.make_shard, carried, plan)
     assert np.array_equal(make(plan.shards[1])[0], make(plan.shards[1])[0], equal_nan=True)
+
+
+def test_a_recipe_must_name_the_flows_that_carry_it(flows):
+    for text in (RECIPE, RECIPE + '\n[flow]\nx = "x"\n'):
+        with pytest.raises(MistdataError, match="must name the sides"):
+            adapt.plan_adapted(parse_recipe(text, "recipe.toml"), None, flows)
