@@ -239,14 +239,14 @@ def _rows_as_stored(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple
 
 def _rows_behind_flows(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple[Array, Array]:
     """Recover the rows of the member, and derive the certificate again."""
-    from mistdata.flows.adapt import recertify
+    from mistdata.flows.adapt import certified_loss, recertify
 
+    assert plan.recipe.flow is not None
     table = dataset.read([planned.dataset_id]).values.reshape(planned.n, -1)
     rows, found = recertify(dataset.path, plan, planned, table)
     noted = catalog.row(dataset.catalog, planned.dataset_id)["mi_loss_bound"]
-    bound = found.mi_loss_bound
-    valid = bound is not None and math.isfinite(bound) and not found.ties
-    if valid != (noted is not None) or (valid and bound > noted + 1e-6):
+    bound = certified_loss(found, plan.recipe.flow.grey_levels)
+    if (bound is None) != (noted is None) or (bound or 0.0) > (noted or 0.0) + 1e-6:
         raise ValueError(f"certified to lose {noted} nats, the stored bytes say {bound}")
     return rows
 
@@ -269,7 +269,13 @@ def _audit_dataset(
     mean, variance = math.nan, math.nan
     if member.has_density:
         try:
-            mean, variance = _moments(member, *rows_of(plan, dataset, planned))
+            rows = rows_of(plan, dataset, planned)
+            if plan.recipe.flow is not None and plan.recipe.flow.grey_levels:
+                return Audited(
+                    planned.dataset_id, planned.component.name, planned.n, mi, again.value,
+                    math.nan, math.nan, problem,
+                )  # fmt: skip
+            mean, variance = _moments(member, *rows)
             variance = max(variance, (again.pmi_std or 0.0) ** 2)
         except ValueError as failure:
             problem = problem or f"not a sample of its distribution: {failure}"

@@ -86,6 +86,10 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
 @click.option("--flow-x", type=click.Path(path_type=Path), help="Folder of the flow for X.")
 @click.option("--flow-y", type=click.Path(path_type=Path), help="Folder of the flow for Y.")
 @click.option("--keep-uncertified", is_flag=True, help="Keep what has no certificate, flagged.")
+@click.option(
+    "--grey-levels", is_flag=True,
+    help="Round images to whole grey levels; labels become certified intervals.",
+)  # fmt: skip
 @computing_options
 @click.option("--shards", callback=shard_numbers, metavar="0-99", help="As for `generate`.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
@@ -96,6 +100,7 @@ def flow_adapt(
     flow_x: Path | None,
     flow_y: Path | None,
     keep_uncertified: bool,
+    grey_levels: bool,
     workers: int | None,
     scheduler: str | None,
     scheduler_file: Path | None,
@@ -118,7 +123,9 @@ def flow_adapt(
         raise click.UsageError("give --flow-x, --flow-y, or both")
     executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
     folders = Folders(flow_x, flow_y)
-    recipe = adapted_recipe(store, folders, keep_uncertified=keep_uncertified)
+    recipe = adapted_recipe(
+        store, folders, keep_uncertified=keep_uncertified, grey_levels=grey_levels
+    )
     own = read_record(store).limit
     limit = min(each for each in (limit, own) if each) if limit or own else None
     make_adapted(recipe, limit, folders, out, executor, shards, as_json)

@@ -25,13 +25,14 @@ from mistdata.errors import GenerationError, MistdataError, NotAStore, RecipeErr
 from mistdata.flows.carry import Carrier, from_modality, to_modality
 from mistdata.flows.certificate import Certificate, certify
 from mistdata.flows.flow import DESCRIPTION, TENSORS, Flow, describe_flow, load_flow
+from mistdata.flows.preparation import Logit
 from mistdata.pipeline.fill import Filled, fill_shard, init_store, load_plan
 from mistdata.pipeline.generate import label_of, member_of, require_finite, sample_of, where
 from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, Planned, make_plan, repacked
 from mistdata.pipeline.recipe import FlowLines, Recipe, parse_recipe
 from mistdata.pipeline.streams import Streams
-from mistdata.store import ledger
+from mistdata.store import catalog, ledger
 from mistdata.store.commit import make_folder, page_aligned, write_durably
 from mistdata.store.ledger import Shard
 
@@ -95,6 +96,8 @@ def plan_adapted(recipe: Recipe, limit: int | None, folders: Folders) -> Plan:
             identities.append(None)
             continue
         description = describe_flow(folder)
+        if _rounded(recipe) and not any(e["name"] == "logit" for e in description["steps"]):
+            raise RecipeError(f"{recipe.source}: grey_levels: {folder} is no flow of images")
         _require_fits(plan, side, int(np.prod(description["architecture"]["shape"])))
         dims.append(np.full(len(plan), int(np.prod(description["shape"]))))
         identities.append(description["identity"])
@@ -122,13 +125,16 @@ def _require_fits(plan: Plan, side: Side, dim: int) -> None:
         )
 
 
-def adapted_recipe(store: Path, folders: Folders, *, keep_uncertified: bool = False) -> Recipe:
+def adapted_recipe(
+    store: Path, folders: Folders, *, keep_uncertified: bool = False, grey_levels: bool = False
+) -> Recipe:
     """Return the recipe of a sealed store with flows for its sides.
 
     Args:
         store: its folder.
         folders: of the flows.
         keep_uncertified: see `FlowLines`.
+        grey_levels: likewise.
 
     Raises:
         MistdataError: the store is not sealed, or flows carry it already; or this version plans
@@ -144,6 +150,7 @@ def adapted_recipe(store: Path, folders: Folders, *, keep_uncertified: bool = Fa
     lines += [f"{side} = {json.dumps(str(folder.resolve()))}"
               for side, folder in zip(SIDES, folders.sides, strict=True) if folder]  # fmt: skip
     lines += ["keep_uncertified = true"] if keep_uncertified else []
+    lines += ["grey_levels = true"] if grey_levels else []
     return parse_recipe(record.recipe + "\n".join(lines) + "\n", str(store / ledger.RECORD))
 
 
@@ -257,19 +264,39 @@ def make_shard(store: Path, plan: Plan, shard: Shard) -> tuple[Array, list[Label
             labels.append(label_of(planned, rows[-1].member, strict, streams, None))
         except (ValueError, ArithmeticError, MistdataError) as error:
             raise GenerationError(f"{where(plan, shard, planned)}: {error}") from error
+    rounded = _rounded(plan.recipe)
     with _one_thread():
         carried = [
-            _carried(flow, [row.latents[side] for row in rows]) for side, flow in enumerate(flows)
+            _carried(flow, [row.latents[side] for row in rows], rounded)
+            for side, flow in enumerate(flows)
         ]
     values = _stored(plan, shard, rows, carried)
     keep = plan.recipe.flow is not None and plan.recipe.flow.keep_uncertified
     for position, row in enumerate(rows):
         found = _certify(row, [side[position] for side in carried])
-        if not keep and not found.holds(labels[position].mi):
-            reason = _refusal(found, labels[position].mi)
+        label = labels[position]
+        holds = certified_loss(found, rounded) is not None if rounded else found.holds(label.mi)
+        if not keep and not holds:
+            reason = _refusal(found, label.mi)
             raise GenerationError(f"{where(plan, shard, row.planned)}: {reason}")
-        labels[position] = _labelled(labels[position], row.planned, found)
+        labels[position] = _labelled(label, row.planned, found, rounded)
     return values, labels
+
+
+def _rounded(recipe: Recipe) -> bool:
+    """Whether images are rounded to grey levels."""
+    return recipe.flow is not None and recipe.flow.grey_levels
+
+
+def certified_loss(found: Certificate, rounded: bool) -> float | None:
+    """Return the nats that may have been lost; None where nothing finite is known.
+
+    Equal rows are a loss that single precision must not have; whole grey levels may.
+    """
+    bound = found.mi_loss_bound
+    if bound is None or not np.isfinite(bound) or found.nonfinite:
+        return None
+    return bound if rounded or not found.ties else None
 
 
 def _stored(
@@ -317,7 +344,7 @@ def recertify(
     return _recovered(row, carried), found
 
 
-def _carried(flow: Flow | None, latents: list[Array]) -> list[tuple[Array, Array]]:
+def _carried(flow: Flow | None, latents: list[Array], rounded: bool) -> list[tuple[Array, Array]]:
     """Return what is stored of one side of every dataset, and what is recovered from it.
 
     Where there is no flow, `latents` are the rows of the member, and so is what is recovered.
@@ -328,6 +355,8 @@ def _carried(flow: Flow | None, latents: list[Array]) -> list[tuple[Array, Array
         return [(values, values.astype(np.float64)) for values in plain]
     cuts = np.cumsum([len(each) for each in latents])[:-1]
     stored = to_modality(flow, np.concatenate(latents))
+    if rounded:
+        stored = np.clip(np.rint(stored), 0, _levels(flow) - 1)
     recovered = from_modality(flow, stored)
     return list(zip(np.split(stored, cuts), np.split(recovered, cuts), strict=True))
 
@@ -353,15 +382,21 @@ def _certify(row: _Row, carried: list[tuple[Array, Array]]) -> Certificate:
     )
 
 
-def _labelled(label: Label, planned: Planned, found: Certificate) -> Label:
-    """Write the certificate into the label; a bound that is not finite, or ties, give none."""
-    bound = found.mi_loss_bound
-    valid = bound is not None and np.isfinite(bound) and not found.ties
+def _levels(flow: Flow) -> int:
+    """Grey levels of the images of a flow."""
+    return next(step.levels for step in flow.steps if isinstance(step, Logit))
+
+
+def _labelled(label: Label, planned: Planned, found: Certificate, rounded: bool) -> Label:
+    """Write the certificate into the label; of rounded images it is the label's error."""
     dims = {"member_dims": [planned.member_x, planned.member_y]}
+    loss = certified_loss(found, rounded)
+    if rounded and loss is not None:
+        label = replace(label, mi_error=label.mi_error + loss, mi_error_kind=catalog.ROUNDED)
     return replace(
         label,
         params=json.dumps(json.loads(label.params) | dims),
-        mi_loss_bound=bound if valid else None,
+        mi_loss_bound=loss,
         roundtrip_max=found.roundtrip_max if np.isfinite(found.roundtrip_max) else None,
     )
 

@@ -65,11 +65,13 @@ class FlowLines:
         x: folder of the flow of X as written, or None to leave X as it is.
         y: of Y.
         keep_uncertified: whether datasets without a certificate are kept, flagged.
+        grey_levels: whether images are rounded to whole grey levels, at the cost of information.
     """
 
     x: str | None
     y: str | None
     keep_uncertified: bool
+    grey_levels: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Recipe:
         }
         if self.flow is not None:  # which flows these are, their identities say
             parts["flow"] = {"keep_uncertified": self.flow.keep_uncertified}
+            if self.flow.grey_levels:
+                parts["flow"]["grey_levels"] = True
         return parts
 
 
@@ -148,9 +152,9 @@ def _flow(table: Table) -> FlowLines:
         folders.append(folder)
     if folders == [None, None]:
         table.fail("x", "the folder of a flow, here or for y")
-    keep = table.flag("keep_uncertified", False)
+    keep, grey = table.flag("keep_uncertified", False), table.flag("grey_levels", False)
     table.finish()
-    return FlowLines(folders[0], folders[1], keep)
+    return FlowLines(folders[0], folders[1], keep, grey)
 
 
 def _take_name(table: Table, key: str) -> str:

@@ -85,6 +85,7 @@ PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | _DERIVED
 _LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se", *LATER_LABELS}
 ALLOWED_LOSS = 1e-3  # of 1 + I: what a certified dataset may have lost to its flow and rounding
 UNCERTIFIED = 1  # in `flags`: carried by a flow without a certificate that it lost no more
+ROUNDED = "certified_loss"  # mi_error_kind of images in grey levels: I is in [mi - mi_error, mi]
 
 
 class DamagedTable(ValueError):
@@ -143,6 +144,7 @@ def _flags(planned: pa.Table, labels: pa.Table) -> pa.Array:
     loss = to_numpy(labels["mi_loss_bound"].cast(pa.float64())).astype(np.float64)
     allowed = ALLOWED_LOSS * (1.0 + to_numpy(labels["mi"]))
     with np.errstate(invalid="ignore"):
+        allowed = np.where(to_numpy(labels["mi_error_kind"]) == ROUNDED, np.inf, allowed)
         uncertified = np.asarray(carried) & ~(loss <= allowed)
     return pa.array(np.where(uncertified, UNCERTIFIED, 0).astype(np.int32))
 

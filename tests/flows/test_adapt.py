@@ -17,7 +17,7 @@ from mistdata.errors import MistdataError
 from mistdata.flows import adapt
 from mistdata.flows.architecture import Architecture
 from mistdata.flows.flow import TENSORS, Flow, load_flow, save_flow
-from mistdata.flows.preparation import Standard
+from mistdata.flows.preparation import Logit, Standard
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
@@ -220,6 +220,25 @@ def test_a_shard_is_a_function_of_the_plan_alone(source, flows, carried):
     plan = adapt.load_adapted(carried)
     make = partial(adapt.make_shard, carried, plan)
     assert np.array_equal(make(plan.shards[1])[0], make(plan.shards[1])[0], equal_nan=True)
+
+
+def test_whole_grey_levels_make_labels_certified_intervals(source, flows, tmp_path):
+    flow = Flow(Architecture("glow", (1, 4, 4), layers=2, hidden=8, scales=1),
+                [Standard(torch.zeros(16), torch.ones(16)), Logit(256)], (4, 4))  # fmt: skip
+    flow.inverse(torch.randint(40, 200, (64, 4, 4)).float())  # sets the scales
+    save_flow(flow, tmp_path / "images", {})
+    images = adapt.Folders(tmp_path / "images", None)
+    adapted(source, images, tmp_path / "out", grey_levels=True)
+    before, after = mistdata.open(source), mistdata.open(tmp_path / "out")
+    assert (after[0].x == np.round(after[0].x)).all() and after[0].x.max() <= 255
+    loss = after.column("mi_loss_bound")
+    assert set(after.column("mi_error_kind")) == {"certified_loss"}
+    assert np.array_equal(before.column("mi"), after.column("mi"))
+    assert (after.column("mi_error") >= loss).all() and loss.max() > 1e-3
+    assert not after.column("flags").any()
+    assert not audit(tmp_path / "out", workers=1).problems
+    with pytest.raises(MistdataError, match="no flow of images"):
+        adapted(source, flows, tmp_path / "tables", grey_levels=True)
 
 
 def test_a_recipe_must_name_the_flows_that_carry_it(flows):
