@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from train.evaluate import DOCS
 from train.pit import draw_pit, panels_of
@@ -254,6 +254,63 @@ true MI.
 """
 
 
+GOALS = """## Goals
+
+What `small` was to reach, and what it reaches; what fell short stays here.
+
+{table}
+"""
+BINS = ("n in [10, 100)", "n in [100, 300)", "n in [300, 500]")
+
+
+class Goal(NamedTuple):
+    """A figure that was aimed at: where it stands, and its limits."""
+
+    table: str
+    by: str
+    name: str
+    metric: str
+    least: float
+    most: float
+    shown: str = ".3g"
+
+
+AIMS = (
+    *(Goal("mist-test", "split, n", f"{split}, {name}", "mse", 0, most)
+      for split, limits in (("imd", (0.45, 0.035, 0.03)), ("oomd", (0.8, 0.2, 0.06)))
+      for name, most in zip(BINS, limits, strict=True)),
+    *(Goal("bmi-40", "n", f"n = {n}", "mae", 0, most, ".3f")
+      for n, most in ((1000, 0.09), (5000, 0.06), (10_000, 0.05))),
+    Goal("mistdata-test", "split", "imd", "cover_90", 0.88, 0.92, ".1%"),
+    Goal("mistdata-test", "split", "families", "cover_90", 0.85, 1, ".1%"),
+    Goal("mistdata-test", "split", "maps", "cover_90", 0.85, 1, ".1%"),
+)  # fmt: skip
+ALARMS = "false alarms, q05 > 0"
+
+
+def goals(documents: dict[str, Document]) -> str:
+    """Hold the figures of `small` against what was aimed at."""
+    lines = []
+    for goal in AIMS:
+        found = strata(documents[goal.table], goal.by) if goal.table in documents else []
+        for each in found:
+            if each["name"] == goal.name:
+                lines.append(_held_against(goal, each["scores"]["small"][goal.metric]))
+    alarms = documents.get("consistency", {}).get("independence", {}).get(ALARMS)
+    if alarms is not None:
+        goal = Goal("consistency", "", "independence", ALARMS, 0, 0.05, ".1%")
+        lines.append(_held_against(goal, alarms))
+    return GOALS.format(table=markdown(["", "goal", "reached", "met"], lines))
+
+
+def _held_against(goal: Goal, value: float) -> Line:
+    edges = [format(edge, goal.shown) for edge in (goal.least, goal.most)]
+    aim = f"≤ {edges[1]}" if goal.least == 0 else f"{edges[0]} to {edges[1]}"
+    met = goal.least <= value <= goal.most
+    what = f"{goal.table}, {goal.name}: {goal.metric}"
+    return [what, aim, format(value, goal.shown), "yes" if met else "no"]
+
+
 PIT = """## Are the quantiles honest?
 
 F(I), the level at which the label stands among the quantiles of `small`, is uniform where they
@@ -276,7 +333,10 @@ def page(folder: Path) -> str:
     intro = folder / "intro.md"
     if intro.exists():
         parts.append(intro.read_text())
-    for name, document in documents_of(folder).items():
+    documents = documents_of(folder)
+    if "mist-test" in documents:
+        parts.append(goals(documents))
+    for name, document in documents.items():
         parts.append(SECTIONS[name](document) + "\n")
     if (folder / "pit.png").exists():
         parts.append(PIT)
