@@ -20,7 +20,7 @@ from mistdata.cli.making import make_store, shard_numbers
 )
 @click.option("--columns", metavar="COLS", help="Of a table; of an .npz file, the array.")
 @click.option(
-    "--layers-of", "layers_of", type=click.Choice(["auto", "coupling", "autoregressive", "glow"]),
+    "--layer-kind", type=click.Choice(["auto", "coupling", "autoregressive", "glow"]),
     default="auto", show_default=True, help="Kind of the flow's layers.",
 )  # fmt: skip
 @click.option("--max-dim", type=click.IntRange(1), help="Learn a code of so many components.")
@@ -42,7 +42,7 @@ def flow_fit(
     flow: Path,
     kind: str | None,
     columns: str | None,
-    layers_of: str,
+    layer_kind: str,
     device: str,
     as_json: bool,
     **options: Any,
@@ -57,7 +57,7 @@ def flow_fit(
     from mistdata.flows import FitSettings, fit_flow, read_modality
 
     modality = read_modality(data, kind, columns)
-    settings = FitSettings(kind=layers_of, **options)
+    settings = FitSettings(kind=layer_kind, **options)
     with progress("step") as bar:
         bar.start(0, settings.steps)
         record = fit_flow(modality, flow, settings, device=device, advance=bar.advance)
