@@ -9,7 +9,7 @@ from mistdata.estimator import CONFIGS, Estimator, Network, Training
 from mistdata.estimator.checkpoint import SHIPPED
 from train.maximise import Climb, Task, climb, encoder_of, paint, said
 
-# A network begins as half the Gaussian-copula information: enough to climb in this task.
+# A network begins as the Gaussian-copula information: enough to climb in this task.
 UNTRAINED = "untrained"
 MODELS = [UNTRAINED, *sorted(path.stem for path in SHIPPED.glob("*.safetensors"))]
 STEPS = 80
