@@ -116,11 +116,14 @@ def test_a_killed_client_takes_its_workers_along_and_the_rerun_completes(tmp_pat
 
 
 def test_ctrl_c_exits_130_and_leaves_a_resumable_store(tmp_path, undisturbed):
-    store = tmp_path / "store"
-    with started(generate(store, "--workers", 2)) as process:
-        in_the_middle(store)
-        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-        _, errors = process.communicate(timeout=PATIENCE)
+    for attempt in range(5):
+        store = tmp_path / f"store{attempt}"
+        with started(generate(store, "--workers", 2)) as process:
+            in_the_middle(store)
+            os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+            _, errors = process.communicate(timeout=PATIENCE)
+        if process.returncode != 0:
+            break  # else it was over before the signal came, and shows nothing
     assert process.returncode == 130
     assert errors.strip() == "mistdata: interrupted; run the same command again to resume"
     assert run(*generate(store, "--in-process")).returncode == 0
