@@ -29,6 +29,7 @@ import mistdata
 from mistdata.flows import FitSettings, Modality, fit_flow
 from mistdata.flows.adapt import fill_adapted, folders_of, plan_adapted, prepare
 from mistdata.flows.fidelity import fidelity
+from mistdata.flows.fit import divide
 from mistdata.flows.flow import describe_flow
 from mistdata.flows.modality import modality_of
 from mistdata.pipeline.recipe import read_recipe
@@ -81,10 +82,9 @@ def fitted(name: str, work: Path, steps: int) -> Path:
 
 def halves(modality: Modality, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Divide the data as the fit did."""
-    fit = describe_flow(folder)["fit"]
-    order = np.random.default_rng(fit["settings"]["seed"]).permutation(len(modality))
-    held_out = fit["rows"]["held_out"]
-    return modality.values[order[held_out:]], modality.values[order[:held_out]]
+    settings = describe_flow(folder)["fit"]["settings"]
+    train, held_out = divide(len(modality), settings["held_out"], settings["seed"])
+    return modality.values[train], modality.values[held_out]
 
 
 def rows_of(store: mistdata.store.dataset.MetaDataset, side: str, count: int) -> np.ndarray:

@@ -10,7 +10,6 @@ with classical estimators, answer the test split of the carried store.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -21,12 +20,11 @@ import torch
 
 from mistdata.benchmark import Spec, benchmark, compare
 from mistdata.errors import MistdataError
-from mistdata.estimator.checkpoint import write_atomically
 from mistdata.pipeline.executors import LocalWorkers
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import generate
-from train.evaluate import DOCS, compact
+from train.evaluate import keep
 from train.fit import fit, open_data
 from train.networks import CONFIGS
 from train.trainer import FitConfig
@@ -94,10 +92,7 @@ def main(work: Path, name: str, minutes: float, seed: int) -> None:
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.adapted: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None
-    for each in document["estimators"]:  # not where it lay on this machine
-        each["result"], each["estimator"] = Path(each["result"]).name, Path(each["estimator"]).name
-    text = json.dumps(compact(document), separators=(",", ":")) + "\n"
-    write_atomically(DOCS / f"adapted-{name}.json", text.encode())
+    keep(document, f"adapted-{name}")
     overall = next(each for each in document["strata"] if each["by"] == "all")
     for what, scores in overall["scores"].items():
         print(f"{what}: MSE {scores['mse']:.4g}, relative error {scores['relative']:.4f}")

@@ -149,6 +149,17 @@ def compact(value: Any) -> Any:
     return [compact(each) for each in value] if isinstance(value, list) else value
 
 
+def keep(document: dict[str, Any], name: str) -> None:
+    """Write a comparison to docs/results, without the folders of this machine."""
+    for each in document["estimators"]:
+        each["options"] = {k: Path(str(v)).name for k, v in each["options"].items()}
+        each["result"], each["estimator"] = (
+            Path(each[key]).name for key in ("result", "estimator")
+        )
+    text = json.dumps(compact(document), separators=(",", ":")) + "\n"
+    write_atomically(DOCS / f"{name}.json", text.encode())
+
+
 @click.command()
 @click.option("--stores", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Of the results.")
@@ -167,12 +178,7 @@ def main(
         for name in only or TABLES:
             table = TABLES[name]
             paths = results_of(name, table, stores, out, executor, skip)
-            document = compare(stores / table.store, paths)
-            for each in document["estimators"]:  # not where it lay on this machine
-                each["options"] = {k: Path(str(v)).name for k, v in each["options"].items()}
-                each["result"] = Path(each["result"]).name
-            text = json.dumps(compact(document), separators=(",", ":")) + "\n"
-            write_atomically(DOCS / f"{name}.json", text.encode())
+            keep(compare(stores / table.store, paths), name)
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.evaluate: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None

@@ -121,7 +121,7 @@ def build_layers(architecture: Architecture, seed: int) -> nn.Module:
 
 
 def quickened(layers: nn.Module) -> nn.Module:
-    """Return layers that evaluate faster, with the same parameters; not for training."""
+    """Return layers that evaluate faster, with the same parameters; for trained ones."""
     if not isinstance(layers, _Chain):
         return layers
     coupling = _flows().CoupledRationalQuadraticSpline

@@ -79,6 +79,13 @@ class FitSettings:
             raise MistdataError(f"flow-fit: held_out must lie in (0, 1), got {self.held_out}")
 
 
+def divide(count: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the rows that are trained on, and of those held out."""
+    order = np.random.default_rng(seed).permutation(count)
+    left = max(1, round(held_out * count))
+    return order[left:], order[:left]
+
+
 class Fit:
     """A fit at some step.
 
@@ -91,9 +98,8 @@ class Fit:
     def __init__(self, modality: Modality, settings: FitSettings, device: str = "cpu") -> None:
         self.settings, self.modality, self.device = settings, modality, torch.device(device)
         rows = torch.from_numpy(modality.values.reshape(len(modality), -1))
-        order = np.random.default_rng(settings.seed).permutation(len(rows))
-        held_out = max(1, round(settings.held_out * len(rows)))
-        self.train, self.held_out = rows[order[held_out:]], rows[order[:held_out]]
+        train, held_out = divide(len(rows), settings.held_out, settings.seed)
+        self.train, self.held_out = rows[train], rows[held_out]
         self.flow, self.about = self._build()
         self.flow.to(self.device, torch.float32)
         self.optimizer = torch.optim.AdamW(

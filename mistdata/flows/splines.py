@@ -116,7 +116,7 @@ class QuickCoupling(nn.Module):
     """A spline coupling of normflows, for evaluation.
 
     Args:
-        layer: a `CoupledRationalQuadraticSpline`; its parameters are shared.
+        layer: a `CoupledRationalQuadraticSpline`, trained and of its final dtype.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -128,6 +128,11 @@ class QuickCoupling(nn.Module):
         raw = (own.unnormalized_widths, own.unnormalized_heights, own.unnormalized_derivatives)
         self.own = Knots(*(each.T.unsqueeze(2) for each in raw))
         self.bins = len(self.own.widths)
+        # Columns of the last layer are ordered (column, parameter); here parameters come first.
+        last, count = self.network.final_layer, len(self.moved)
+        weight = last.weight.detach().view(count, -1, last.in_features)
+        self.weight = weight.transpose(0, 1).flatten(0, 1)
+        self.bias = last.bias.detach().view(count, -1).T.flatten().unsqueeze(1)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map latents (n, d) on; normflows calls this direction the inverse of the spline."""
@@ -153,11 +158,8 @@ class QuickCoupling(nn.Module):
         hidden = network.initial_layer(kept.T)
         for block in network.blocks:
             hidden = block(hidden)
-        # Columns of the last layer are ordered (column, parameter); here parameters come first.
-        last, count = network.final_layer, len(self.moved)
-        weight = last.weight.view(count, -1, last.in_features).transpose(0, 1).flatten(0, 1)
-        bias = last.bias.view(count, -1).T.flatten()
-        raw = torch.addmm(bias.unsqueeze(1), weight, hidden.T).view(-1, count, len(hidden))
+        raw = torch.addmm(self.bias, self.weight, hidden.T)
+        raw = raw.view(-1, len(self.moved), len(hidden))
         scale = network.hidden_features**-0.5
         sizes = raw[: 2 * self.bins] * scale
         return Knots(sizes[: self.bins], sizes[self.bins :], raw[2 * self.bins :])
