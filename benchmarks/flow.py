@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks._measure import median_ratio, report, seconds, take_turns, verdict, work_folder
-from mistdata.flows.adapt import Folders, fill_adapted, plan_adapted, prepare
+from mistdata.flows.adapt import Folders, carry, plan_adapted
 from mistdata.flows.architecture import Architecture
 from mistdata.flows.carry import from_modality, to_modality
 from mistdata.flows.flow import Flow, load_flow, save_flow
+from mistdata.flows.splines import QuickCoupling
 from mistdata.pipeline.recipe import parse_recipe
-from mistdata.pipeline.run import LocalWorkers, generate
+from mistdata.pipeline.run import LocalWorkers
 
 ROWS = 4096
 LAYERS = {
@@ -71,13 +72,11 @@ def products_of(flow: Flow, latents: np.ndarray) -> Callable[[], None]:
     to_modality(flow, latents)
     for handle in handles:
         handle.remove()
-    last = {id(each.network): each for each in flow.modules() if hasattr(each, "network")}
-    known = {id(module) for module, _ in met}
-    hidden = {width: torch.randn(1024, width, dtype=torch.float64) for width in {64}}
-    for each in last.values():  # called by its weights, not as a module
-        final = each.network.final_layer
-        if id(final) not in known:
-            met += [(final, hidden[final.in_features])] * (len(latents) // 1024)
+    for each in flow.modules():  # the last layer is called by its weights, not as a module
+        if isinstance(each, QuickCoupling):
+            last = each.network.final_layer
+            hidden = torch.randn(1024, last.in_features, dtype=torch.float64)
+            met += [(last, hidden)] * (len(latents) // 1024)
 
     def run() -> None:
         with torch.inference_mode():
@@ -125,8 +124,7 @@ def adapted_per_second(folder: Path, workers: int, datasets: int, n: int, dim: i
     plan = plan_adapted(recipe, None, folders)
     out = folder / f"out-{workers}-{n}-{dim}"
     began = time.perf_counter()
-    prepare(out, plan, folders)
-    generate(plan, out, LocalWorkers(workers), task=fill_adapted)
+    carry(plan, out, folders, LocalWorkers(workers))
     return datasets / (time.perf_counter() - began)
 
 

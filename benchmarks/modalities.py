@@ -27,13 +27,13 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_sample_images
 
 import mistdata
 from mistdata.flows import FitSettings, Modality, fit_flow
-from mistdata.flows.adapt import fill_adapted, folders_of, plan_adapted, prepare
+from mistdata.flows.adapt import carry, folders_of, plan_adapted
 from mistdata.flows.fidelity import fidelity
 from mistdata.flows.fit import divide
 from mistdata.flows.flow import describe_flow
 from mistdata.flows.modality import modality_of
 from mistdata.pipeline.recipe import read_recipe
-from mistdata.pipeline.run import LocalWorkers, generate
+from mistdata.pipeline.run import LocalWorkers
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -128,8 +128,7 @@ def judge(name: str, work: Path, steps: int) -> dict[str, Any]:
     plan = plan_adapted(recipe, None, folders)
     out = work / f"modality-{name}"
     began = time.perf_counter()
-    prepare(out, plan, folders)
-    generate(plan, out, LocalWorkers(os.cpu_count() or 1), task=fill_adapted)
+    carry(plan, out, folders, LocalWorkers(os.cpu_count() or 1))
     seconds = time.perf_counter() - began
     store = mistdata.open(out)
     loss, mi = store.column("mi_loss_bound"), store.column("mi")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,10 +31,11 @@ from mistdata.pipeline.generate import label_of, member_of, require_finite, samp
 from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, Planned, make_plan, repacked
 from mistdata.pipeline.recipe import FlowLines, Recipe, parse_recipe
+from mistdata.pipeline.run import Executor, generate
 from mistdata.pipeline.streams import Streams
 from mistdata.store import catalog, ledger
 from mistdata.store.commit import make_folder, page_aligned, write_durably
-from mistdata.store.ledger import Shard
+from mistdata.store.ledger import Manifest, Shard
 
 Side = Literal["x", "y"]
 SIDES: tuple[Side, Side] = ("x", "y")
@@ -196,6 +197,28 @@ def prepare(store: Path, plan: Plan, folders: Folders) -> None:
 def fill_adapted(store: Path, index: int) -> Filled:
     """Make one shard durable, unless it already is; see `fill_shard`."""
     return fill_shard(store, index, load=load_adapted, make=partial(make_shard, store))
+
+
+def carry(
+    plan: Plan, store: Path, folders: Folders, executor: Executor, **options: Any
+) -> Manifest | None:
+    """Fill the store of a plan from `plan_adapted` and seal it; the same call again resumes.
+
+    Args:
+        plan: what to build.
+        store: its folder.
+        folders: of the flows.
+        executor: who computes.
+        **options: of `mistdata.pipeline.run.generate`.
+
+    Returns:
+        The manifest; None when only some shards were asked for.
+
+    Raises:
+        MistdataError: see `generate` and `prepare`.
+    """
+    prepare(store, plan, folders)
+    return generate(plan, store, executor, task=fill_adapted, **options)
 
 
 @lru_cache(maxsize=4)

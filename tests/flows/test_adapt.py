@@ -75,8 +75,7 @@ def with_flows(recipe):
 def adapted(source, flows, out, executor=None, **options):
     recipe = adapt.adapted_recipe(source, flows, **options)
     plan = adapt.plan_adapted(recipe, None, flows)
-    adapt.prepare(out, plan, flows)
-    return generate(plan, out, executor or InProcess(), task=adapt.fill_adapted)
+    return adapt.carry(plan, out, flows, executor or InProcess())
 
 
 @pytest.fixture(scope="module")
