@@ -31,8 +31,7 @@ def seal(store: Path) -> Manifest:
     table = catalog.build_catalog(planned, labels)
     with ledger.giving_way_to_seal(store):
         if not ledger.is_sealed(store):
-            content = catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
-            write_durably(store / ledger.CATALOG, [content])
+            write_durably(store / ledger.CATALOG, [_encoded(record, table)])
     manifest = _manifest(store, record, shards, sha256s, table)
     if not ledger.is_sealed(store):
         with ledger.giving_way_to_seal(store):
@@ -42,6 +41,25 @@ def seal(store: Path) -> Manifest:
     for folder in ledger.folders(store, list(manifest.shards)):
         remove_leftovers(folder)
     return manifest
+
+
+def restore_catalog(store: Path, manifest: Manifest) -> None:
+    """Write the catalog of a sealed store again, from its receipts.
+
+    Raises:
+        Incomplete: a shard has no valid receipt.
+        VerificationFailed: it is not the catalog that the manifest names.
+    """
+    record = ledger.read_record(store)
+    planned, shards = ledger.read_planned(store, record)
+    _, labels = _read_receipts(store, record, shards)
+    content = _encoded(record, catalog.build_catalog(planned, labels))
+    if hashlib.sha256(content).hexdigest() != manifest.files[ledger.CATALOG]["sha256"]:
+        raise VerificationFailed(
+            f"{store / ledger.CATALOG}: made again, and the sha256 is still not the one in the"
+            " manifest; it was not changed"
+        )
+    write_durably(store / ledger.CATALOG, [content])
 
 
 def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.Table) -> str:
@@ -54,6 +72,10 @@ def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.
         digest.update(f"{file} {sha256}\n".encode())
     digest.update(catalog.to_numpy(table["mi"]).astype("<f8").tobytes())
     return digest.hexdigest()
+
+
+def _encoded(record: PlanRecord, table: catalog.Table) -> bytes:
+    return catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
 
 
 def _read_receipts(
