@@ -20,7 +20,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
-from mistdata.store.commit import sha256_of
+from mistdata.store.commit import is_leftover, sha256_of
 from mistdata.store.document import DamagedDocument
 from mistdata.store.ledger import Manifest, PlanRecord, Receipt, Shard
 from mistdata.store.seal import content_digest
@@ -286,7 +286,7 @@ def _check_foreign(
         name = path.relative_to(store).as_posix()
         if path.is_dir() or name in known or name.startswith(f"{ledger.LOGS}/"):
             continue
-        if manifest is not None or not name.endswith(".tmp"):  # a writer may be at work
+        if not is_leftover(path):  # a writer is at it, or was killed; the next run sweeps it
             report.add(name, "a file that is not part of the store")
 
 

@@ -13,7 +13,12 @@ from pathlib import Path
 import mistdata
 from mistdata.errors import Incomplete, VerificationFailed
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.commit import create_exclusively, remove_leftovers, write_durably
+from mistdata.store.commit import (
+    create_exclusively,
+    remove_leftovers,
+    sync_files,
+    write_durably,
+)
 from mistdata.store.ledger import Manifest, PlanRecord, Shard
 
 
@@ -34,6 +39,7 @@ def seal(store: Path) -> Manifest:
             write_durably(store / ledger.CATALOG, [_encoded(record, table)])
     manifest = _manifest(store, record, shards, sha256s, table)
     if not ledger.is_sealed(store):
+        sync_files(store / shard.receipt for shard in shards)
         with ledger.giving_way_to_seal(store):
             create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest))
     _require_equal(store, manifest)
