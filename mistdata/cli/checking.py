@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mistdata.cli.computing import computing_options, executor_of
+from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import json_option, progress, report, store_path
 from mistdata.errors import Incomplete, VerificationFailed
 
@@ -64,10 +64,7 @@ def repair(
     store: Path,
     recipe: Path | None,
     limit: int | None,
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    in_process: bool,
+    computing: Computing,
     as_json: bool,
 ) -> None:
     """Make again, byte for byte, what is damaged in a STORE, and nothing else.
@@ -84,7 +81,7 @@ def repair(
     with progress("datasets") as bar:
         done = repair_store(
             store,
-            executor_of(workers, scheduler, scheduler_file, in_process),
+            computing.executor(),
             recipe=None if recipe is None else read_recipe(recipe),
             limit=limit,
             threads=len(os.sched_getaffinity(0)),
