@@ -107,6 +107,16 @@ def test_a_damaged_store_is_exit_5(tmp_path, small_recipe, small_store):
     assert json.loads(mistdata("verify", store, "--json").stdout)["problems"][0]["datasets"] == [0]
 
 
+def test_parts_together_are_the_store(tmp_path, small_recipe, small_store):
+    store = tmp_path / "store"
+    for part in (2, 0, 1):
+        arguments = ("--part", f"{part}/3", "--in-process")
+        assert mistdata("generate", small_recipe, store, *arguments).returncode == 0
+    assert mistdata("generate", small_recipe, store, "--part", "99/100").returncode == 0  # empty
+    assert mistdata("seal", store).returncode == 0
+    assert (store / "manifest.json").read_bytes() == (small_store / "manifest.json").read_bytes()
+
+
 def test_another_recipe_is_exit_4(tmp_path, small_recipe, small_store):
     other = tmp_path / "other.toml"
     other.write_text(small_recipe.read_text().replace("seed = 7", "seed = 8"))
@@ -135,6 +145,8 @@ def test_a_bad_recipe_is_exit_2(tmp_path, small_recipe):
         (["generate", "{small}", "s", "--shards", "0-999"], "the plan has shards 0.."),
         (["generate", "{small}", "s", "--shards", "5-2"], "at least one shard"),
         (["generate", "{small}", "s", "--shards", "0-99999999999"], "no plan has so many"),
+        (["generate", "{small}", "s", "--part", "4/4"], "expected a part like 0/16"),
+        (["generate", "{small}", "s", "--part", "0/4", "--shards", "1"], "one of --shards and"),
         (
             ["generate", "{small}", "s", "--shards", "0", "--workers", "2"],
             "--workers and --shards",

@@ -9,7 +9,7 @@ import click
 
 from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import json_option, progress, report, store_path
-from mistdata.cli.making import make_store, shard_numbers
+from mistdata.cli.making import Share, make_store, part_option, shard_numbers
 
 
 @click.command("flow-fit")
@@ -92,6 +92,7 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
 )  # fmt: skip
 @computing_options
 @click.option("--shards", callback=shard_numbers, metavar="0-99", help="As for `generate`.")
+@part_option
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
 @json_option
 def flow_adapt(
@@ -103,6 +104,7 @@ def flow_adapt(
     grey_levels: bool,
     computing: Computing,
     shards: list[int] | None,
+    part: tuple[int, int] | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -125,7 +127,7 @@ def flow_adapt(
     )
     own = read_record(store).limit
     limit = min(each for each in (limit, own) if each) if limit or own else None
-    make_adapted(recipe, limit, folders, out, executor, shards, as_json)
+    make_adapted(recipe, limit, folders, out, executor, Share(shards, part), as_json)
 
 
 def make_adapted(
@@ -134,7 +136,7 @@ def make_adapted(
     folders: Any,
     out: Path,
     executor: Any,
-    shards: list[int] | None,
+    share: Share,
     as_json: bool,
 ) -> None:
     """Fill a store whose sides flows carry."""
@@ -142,4 +144,4 @@ def make_adapted(
 
     plan = plan_adapted(recipe, limit, folders)
     prepare(out, plan, folders)
-    make_store(plan, out, executor, shards, as_json, task=fill_adapted)
+    make_store(plan, out, executor, share, as_json, task=fill_adapted)

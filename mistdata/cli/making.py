@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -30,6 +31,27 @@ def shard_numbers(
     return list(dict.fromkeys(numbers))
 
 
+def part_of(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """Read which of how many parts an option names, like 3/16."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{1,7})/(\d{1,7})", value)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise click.BadParameter(f"expected a part like 0/16 ... 15/16, got {value!r}")
+    return int(match[1]), int(match[2])
+
+
+part_option = click.option(
+    "--part",
+    callback=part_of,
+    metavar="I/N",
+    help="Fill only every N-th shard, from the I-th, counted from 0, and do not seal: one of N"
+    " jobs that may run anywhere. Then run `mistdata seal STORE`.",
+)
+
+
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("store", type=store_path)
@@ -41,6 +63,7 @@ def shard_numbers(
     help="Fill only these shards, in this process, and do not seal (for job arrays; shards are"
     " numbered over all splits from 0). Then run `mistdata seal STORE`.",
 )
+@part_option
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
 @json_option
 def generate(
@@ -48,6 +71,7 @@ def generate(
     store: Path,
     computing: Computing,
     shards: list[int] | None,
+    part: tuple[int, int] | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -65,26 +89,49 @@ def generate(
         from mistdata.flows.adapt import folders_of
 
         folders = folders_of(read.flow, recipe.parent)
-        make_adapted(read, limit, folders, store, executor, shards, as_json)
+        make_adapted(read, limit, folders, store, executor, Share(shards, part), as_json)
     else:
-        make_store(make_plan(read, limit), store, executor, shards, as_json)
+        make_store(make_plan(read, limit), store, executor, Share(shards, part), as_json)
+
+
+class Share(NamedTuple):
+    """Which shards a command fills; all, where it names none."""
+
+    shards: list[int] | None
+    part: tuple[int, int] | None
+
+    def of(self, count: int) -> list[int] | None:
+        """Return the numbers of the shards among `count`; None for all, and a seal.
+
+        Raises:
+            click.UsageError: numbers that the plan does not have, or both ways of naming them.
+        """
+        if self.part is None and self.shards is None:
+            return None
+        if self.part is not None:
+            if self.shards is not None:
+                raise click.UsageError("choose one of --shards and --part")
+            return list(range(self.part[0], count, self.part[1]))
+        assert self.shards is not None
+        if max(self.shards) >= count:
+            raise click.UsageError(
+                f"--shards: the plan has shards 0..{count - 1}, got {max(self.shards)}"
+            )
+        return self.shards
 
 
 def make_store(
     plan: Any,
     store: Path,
     executor: Any,
-    shards: list[int] | None,
+    share: Share,
     as_json: bool,
     **task: Any,
 ) -> None:
     """Fill the store of a plan, with a progress bar, and say what was made."""
     from mistdata.pipeline.run import generate as generate_store
 
-    if shards is not None and max(shards) >= len(plan.shards):
-        raise click.UsageError(
-            f"--shards: the plan has shards 0..{len(plan.shards) - 1}, got {max(shards)}"
-        )
+    shards = share.of(len(plan.shards))
     with progress("datasets") as bar:
         manifest = generate_store(
             plan,
