@@ -19,11 +19,13 @@ from mistdata.pipeline.fill import Filled, init_store, load_plan, require_same_n
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import Recipe, parse_recipe
 from mistdata.pipeline.run import Executor, generate
-from mistdata.store import ledger
+from mistdata.store import card, ledger
 from mistdata.store.commit import make_folder, sha256_of, write_durably
 from mistdata.store.ledger import Manifest, Shard
-from mistdata.store.seal import restore_catalog, seal
+from mistdata.store.seal import restore_described, seal
 from mistdata.verify import Report, verify
+
+SEALED = {ledger.CATALOG, ledger.MANIFEST, *card.NAMES}  # what a seal writes, from receipts
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ class _Bench:
         self.made.append(name)
 
     def seal_again(self, problems: set[str]) -> None:
-        """Write catalog and manifest again where they are damaged."""
-        damaged = problems & {ledger.CATALOG, ledger.MANIFEST}
+        """Write again what a seal writes, where it is damaged."""
+        damaged = problems & SEALED
         if not damaged:
             return
         if not self.has_receipts:  # then every shard was made again
@@ -157,7 +159,7 @@ class _Bench:
             (self.store / ledger.MANIFEST).unlink(missing_ok=True)
             seal(self.store)
         else:
-            restore_catalog(self.store, self.manifest)
+            restore_described(self.store, self.manifest, sorted(damaged))
         self.made += sorted(damaged)
 
     def clear(self) -> None:
@@ -215,8 +217,7 @@ def _require_flows(store: Path, problems: set[str]) -> None:
 
 def _shards_to_make(store: Path, plan: Plan, problems: set[str]) -> list[Shard]:
     """The shards whose values or receipts are damaged; all, if only they can tell the labels."""
-    labels_lost = problems & {ledger.CATALOG, ledger.MANIFEST}
-    if labels_lost and not (store / ledger.RECEIPTS).exists():
+    if problems & SEALED and not (store / ledger.RECEIPTS).exists():
         return list(plan.shards)
     return [shard for shard in plan.shards if problems & {shard.file, shard.receipt}]
 

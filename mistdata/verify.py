@@ -18,7 +18,7 @@ import numpy as np
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
-from mistdata.store import catalog, layout, ledger
+from mistdata.store import card, catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
 from mistdata.store.commit import is_leftover, sha256_of
 from mistdata.store.document import DamagedDocument
@@ -290,6 +290,7 @@ def _check_foreign(
 ) -> None:
     """Look for files that no part of the store accounts for."""
     known = {ledger.RECORD, ledger.PLANNED, ledger.CATALOG, ledger.MANIFEST, "zarr.json"}
+    known |= set(card.NAMES)
     known |= {shard.file for shard in shards} | {shard.receipt for shard in shards}
     for split in {shard.split for shard in shards}:
         known |= {f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"}

@@ -48,7 +48,7 @@ HOMES = {
     "dask": {"pipeline/executors.py"},
     "distributed": {"pipeline/executors.py"},
     "zarr": {"store/layout.py"},
-    "pyarrow": {"store/catalog.py", "benchmark/results.py", "tables.py"},
+    "pyarrow": {"store/catalog.py", "store/card.py", "benchmark/results.py", "tables.py"},
     "duckdb": {"store/catalog.py"},
     "tqdm": {"cli/console.py"},
     "threadpoolctl": {"pipeline/fingerprint.py", "benchmark/work.py"},

@@ -59,6 +59,7 @@ def test_an_intact_store_is_left_alone(store, small_store):
 
 FILES = (
     "plan.parquet", "catalog.parquet", "manifest.json", "zarr.json", "train/zarr.json",
+    "README.md",
     "train/values/zarr.json", "_receipts/train/0.json", "train/values/c/1",
     "validation/values/c/0",
 )  # fmt: skip

@@ -221,10 +221,10 @@ def query(sql: str, **tables: pa.Table) -> dict[str, Array]:
         for name, table in tables.items():
             connection.register(name, table)
         try:
-            answer: dict[str, Array] = connection.execute(sql).fetchnumpy()
+            found: dict[str, Any] = connection.execute(sql).fetchnumpy()
         except duckdb.Error as error:
             raise ValueError(_one_line(error)) from None
-    return answer
+    return found
 
 
 def positions(column: pa.ChunkedArray) -> tuple[list[str], Array]:

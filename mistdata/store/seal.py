@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import mistdata
 from mistdata.errors import Incomplete, VerificationFailed
-from mistdata.store import catalog, layout, ledger
+from mistdata.store import card, catalog, layout, ledger
 from mistdata.store.commit import (
     create_exclusively,
     remove_leftovers,
@@ -33,11 +34,12 @@ def seal(store: Path) -> Manifest:
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
     sha256s, labels = _read_receipts(store, record, shards)
-    table = catalog.build_catalog(planned, labels)
+    described = _described(record, planned, shards, sha256s, labels)
     with ledger.giving_way_to_seal(store):
         if not ledger.is_sealed(store):
-            write_durably(store / ledger.CATALOG, [_encoded(record, table)])
-    manifest = _manifest(store, record, shards, sha256s, table)
+            for name, content in described.files.items():
+                write_durably(store / name, [content])
+    manifest = _manifest(store, record, shards, sha256s, described)
     if not ledger.is_sealed(store):
         sync_files(store / shard.receipt for shard in shards)
         with ledger.giving_way_to_seal(store):
@@ -49,23 +51,53 @@ def seal(store: Path) -> Manifest:
     return manifest
 
 
-def restore_catalog(store: Path, manifest: Manifest) -> None:
-    """Write the catalog of a sealed store again, from its receipts.
+class _Described(NamedTuple):
+    """What a seal writes, before the manifest: the catalog, and the cards made from it."""
+
+    table: catalog.Table
+    digest: str
+    files: dict[str, bytes]
+
+
+def _described(
+    record: PlanRecord,
+    planned: catalog.Table,
+    shards: tuple[Shard, ...],
+    sha256s: list[str],
+    labels: catalog.Table,
+) -> _Described:
+    table = catalog.build_catalog(planned, labels)
+    content = catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
+    hashes = zip((shard.file for shard in shards), sha256s, strict=True)
+    digest = content_digest(record.plan, hashes, table)
+    listed = (len(content), hashlib.sha256(content).hexdigest())
+    facts = card.Facts(record.name, record.version, record.plan, digest, record.mistdata, listed)
+    return _Described(table, digest, {ledger.CATALOG: content, **card.cards(facts, table)})
+
+
+def restore_described(store: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Write the catalog or cards of a sealed store again, from its receipts.
+
+    Args:
+        store: its folder.
+        manifest: that names their hashes.
+        names: which of them.
 
     Raises:
         Incomplete: a shard has no valid receipt.
-        VerificationFailed: it is not the catalog that the manifest names.
+        VerificationFailed: what was made is not what the manifest names.
     """
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
-    _, labels = _read_receipts(store, record, shards)
-    content = _encoded(record, catalog.build_catalog(planned, labels))
-    if hashlib.sha256(content).hexdigest() != manifest.files[ledger.CATALOG]["sha256"]:
-        raise VerificationFailed(
-            f"{store / ledger.CATALOG}: made again, and the sha256 is still not the one in the"
-            " manifest; it was not changed"
-        )
-    write_durably(store / ledger.CATALOG, [content])
+    sha256s, labels = _read_receipts(store, record, shards)
+    files = _described(record, planned, shards, sha256s, labels).files
+    for name in names:
+        if hashlib.sha256(files[name]).hexdigest() != manifest.files[name]["sha256"]:
+            raise VerificationFailed(
+                f"{store / name}: made again, and the sha256 is still not the one in the"
+                " manifest; it was not changed"
+            )
+        write_durably(store / name, [files[name]])
 
 
 def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.Table) -> str:
@@ -78,10 +110,6 @@ def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.
         digest.update(f"{file} {sha256}\n".encode())
     digest.update(catalog.to_numpy(table["mi"]).astype("<f8").tobytes())
     return digest.hexdigest()
-
-
-def _encoded(record: PlanRecord, table: catalog.Table) -> bytes:
-    return catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
 
 
 def _read_receipts(
@@ -110,7 +138,7 @@ def _manifest(
     record: PlanRecord,
     shards: tuple[Shard, ...],
     sha256s: list[str],
-    table: catalog.Table,
+    described: _Described,
 ) -> Manifest:
     splits = list(ledger.count_shards(shards))
     hashes = [(s.file, sha256) for s, sha256 in zip(shards, sha256s, strict=True)]
@@ -120,7 +148,7 @@ def _manifest(
     for split in splits:
         metadata += [f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"]
     metadata += ledger.flow_files(store)
-    for name in (ledger.RECORD, ledger.PLANNED, ledger.CATALOG, *metadata):
+    for name in (ledger.RECORD, ledger.PLANNED, *described.files, *metadata):
         content = (store / name).read_bytes()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return Manifest(
@@ -128,13 +156,13 @@ def _manifest(
         mistdata=mistdata.__version__,
         name=record.name,
         version=record.version,
-        digest=content_digest(record.plan, hashes, table),
+        digest=described.digest,
         shard_length=record.shard_length,
         datasets={
             split: sum(s.stop - s.start for s in shards if s.split == split) for split in splits
         },
         shards=ledger.count_shards(shards),
-        values=int(catalog.sizes(table).sum()),
+        values=int(catalog.sizes(described.table).sum()),
         files=dict(sorted(files.items())),
     )
 
