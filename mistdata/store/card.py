@@ -111,7 +111,9 @@ tags: [mutual-information, synthetic, zarr, mistdata]
 size_categories: [{_size_category(len(table))}]
 configs:
 - config_name: catalog
-  data_files: {{split: catalog, path: catalog.parquet}}
+  data_files:
+  - split: catalog
+    path: catalog.parquet
 ---
 
 # {facts.title}
