@@ -62,6 +62,7 @@ def test_generate_inspect_and_verify(tmp_path, small_recipe, small_store):
     assert json.loads(done.stdout)["digest"] == ledger.read_manifest(small_store).digest
     again = mistdata("generate", small_recipe, store)
     assert "sealed, 260 datasets" in again.stdout
+    assert "nothing was left to fill" in again.stdout
     summary = json.loads(mistdata("inspect", store, "--json").stdout)
     assert summary["sealed"]
     assert summary["splits"]["train"]["datasets"] == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,25 +130,55 @@ def make_store(
     as_json: bool,
     **task: Any,
 ) -> None:
-    """Fill the store of a plan, with a progress bar, and say what was made."""
+    """Fill the store of a plan, with a progress bar, and say what was made, and how fast."""
     from mistdata.pipeline.run import generate as generate_store
 
     shards = share.of(len(plan.shards))
+    began, filled = time.perf_counter(), []
     with progress("datasets") as bar:
+
+        def on_filled(done: Any) -> None:
+            filled.append(done)
+            bar.advance(done.datasets)
+
         manifest = generate_store(
             plan,
             store,
             executor,
             shards=shards,
             on_start=bar.start,
-            on_filled=lambda filled: bar.advance(filled.datasets),
+            on_filled=on_filled,
             **task,
         )
+    run = _run(filled, time.perf_counter() - began)
     if manifest is None:
         done = {"store": str(store), "sealed": False, "shards": shards}
-        report(done, as_json, f"{store}: {len(shards or [])} shards durable, not sealed")
+        text = f"{store}: {len(shards or [])} shards durable, not sealed"
     else:
-        _report_sealed(store, manifest, as_json)
+        done, text = _sealed(store, manifest)
+    report(done | {"run": run}, as_json, f"{text}\n{_run_text(run)}")
+
+
+def _run(filled: Sequence[Any], seconds: float) -> dict[str, Any]:
+    """What this run did, which may have found some shards done."""
+    datasets = sum(each.datasets for each in filled)
+    return {
+        "datasets": datasets,
+        "shards": len(filled),
+        "seconds": round(seconds, 3),
+        "worker_seconds": round(sum(each.seconds for each in filled), 3),
+        "datasets_per_second": round(datasets / seconds, 1),
+    }
+
+
+def _run_text(run: dict[str, Any]) -> str:
+    if not run["shards"]:
+        return "nothing was left to fill"
+    return (
+        f"filled {run['datasets']:,} datasets in {run['seconds']:,.1f} s:"
+        f" {run['datasets_per_second']:,.0f} datasets/s, {run['worker_seconds']:,.1f}"
+        " worker-seconds"
+    )
 
 
 @click.command()
@@ -159,10 +191,12 @@ def seal(store: Path, as_json: bool) -> None:
     """
     from mistdata.store.seal import seal as seal_store
 
-    _report_sealed(store, seal_store(store), as_json)
+    done, text = _sealed(store, seal_store(store))
+    report(done, as_json, text)
 
 
-def _report_sealed(store: Path, manifest: Any, as_json: bool) -> None:
+def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
+    """What a sealed store is, for machines and for people."""
     datasets, shards = sum(manifest.datasets.values()), sum(manifest.shards.values())
     size = sum(each["size"] for each in manifest.files.values())
     done = {
@@ -175,4 +209,4 @@ def _report_sealed(store: Path, manifest: Any, as_json: bool) -> None:
         "bytes": size,
     }
     text = f"{store}: sealed, {datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
-    report(done, as_json, f"{text}\ndigest {manifest.digest}")
+    return done, f"{text}\ndigest {manifest.digest}"
