@@ -37,7 +37,7 @@ def draw_gallery(path: Path, seed: int = 0) -> None:
     Raises:
         MistdataError: Matplotlib is missing.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     rows = [math.ceil(len(names) / _COLUMNS) for names in GROUPS.values()]
     heights = [_HEADING + count * (_TITLE + _PANEL) for count in rows]
     figure = pyplot.figure(figsize=(1.15 * _PANEL * _COLUMNS, sum(heights)))
@@ -64,7 +64,7 @@ def draw_sample(path: Path, member: JointDistribution, x: Array, y: Array, title
     Raises:
         MistdataError: Matplotlib is missing.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     across, down = min(_PANELS, member.dim_x), min(_PANELS, member.dim_y)
     panel = 3.6 if across == down == 1 else 2.2
     figure, axes = pyplot.subplots(
@@ -87,6 +87,29 @@ def draw_sample(path: Path, member: JointDistribution, x: Array, y: Array, title
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=100, format="png")
     pyplot.close(figure)
+
+
+def panel(x: Array, y: Array) -> tuple[list[float | None], list[float | None]]:
+    """Return the coordinates of X and Y that depend most, as they are drawn, on [0, 1].
+
+    Args:
+        x: (n, dim_x).
+        y: (n, dim_y).
+
+    Returns:
+        Two lists of n positions; None where a row falls off the panel.
+    """
+    one, other = _strongest_pair(x, y)
+    return _placed(one, _STEP_X), _placed(other, _STEP_Y)
+
+
+def _placed(values: Array, step: float) -> list[float | None]:
+    low, high = _view(values)
+    places = _spread(values, step)
+    if _scale(values) == "log":
+        low, high, places = math.log(low), math.log(high), np.log(places)
+    shares = (places - low) / (high - low)
+    return [round(float(share), 4) if 0 <= share <= 1 else None for share in shares]
 
 
 def _draw_family(axis: Any, name: str, seed: int) -> None:
@@ -129,7 +152,7 @@ def _ranks(side: Array) -> Array:
 def _strongest_pair(x: Array, y: Array) -> tuple[Array, Array]:
     """Return the columns of X and Y with the largest absolute rank correlation."""
     ranks = [_ranks(side) for side in (x, y)]
-    standard = [(r - r.mean(axis=0)) / r.std(axis=0) for r in ranks]
+    standard = [(r - r.mean(axis=0)) / (r.std(axis=0) + 1e-12) for r in ranks]
     correlation = np.abs(standard[0].T @ standard[1])
     i, j = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
     return x[:, i], y[:, j]
@@ -197,7 +220,12 @@ def _within_fences(values: Array) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _pyplot() -> Any:
+def load_pyplot() -> Any:
+    """Import pyplot, set to draw into files.
+
+    Raises:
+        MistdataError: Matplotlib is missing.
+    """
     try:
         import matplotlib
     except ImportError:

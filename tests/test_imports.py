@@ -25,6 +25,7 @@ DOWNHILL = {
     "audit": {"distributions", "store", "pipeline", "flows"},
     "repair": {"distributions", "store", "pipeline", "flows", "verify"},
     "pictures": {"distributions"},
+    "report": {"distributions.priors", "store", "inspect", "pictures"},
     "cli": {
         "distributions",
         "store",
@@ -35,6 +36,7 @@ DOWNHILL = {
         "repair",
         "audit",
         "pictures",
+        "report",
         "estimator",
         "flows",
         "tables",

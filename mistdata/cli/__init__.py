@@ -19,7 +19,7 @@ from mistdata.cli.benchmarking import benchmark, compare
 from mistdata.cli.checking import repair, verify
 from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.flowing import flow_adapt, flow_fit
-from mistdata.cli.looking import families, inspect, sample, transforms
+from mistdata.cli.looking import families, inspect, report_page, sample, transforms
 from mistdata.cli.making import generate, seal
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
 
@@ -58,6 +58,7 @@ for command in (
     flow_fit,
     flow_adapt,
     inspect,
+    report_page,
     verify,
     repair,
     benchmark,

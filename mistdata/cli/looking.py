@@ -1,7 +1,8 @@
-"""Commands that look: families, transforms, sample, inspect."""
+"""Commands that look: families, transforms, sample, inspect, report."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,32 @@ def _print_contents(summary: dict[str, Any]) -> None:
         )
     if many:
         click.echo(f"{len(summary['components'])} components in all (--json lists them)")
+
+
+@click.command("report")
+@click.argument("store", type=store_path)
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html")
+@click.option(
+    "--audit", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Show this, which `mistdata verify STORE --deep --json` printed.",
+)  # fmt: skip
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="A picture, too.")
+def report_page(store: Path, out: Path, audit: Path | None, png: Path | None) -> None:
+    """Describe a STORE on one page, which needs nothing else: OUT.html.
+
+    Example: mistdata report /tmp/quickstart quickstart.html
+    """
+    from mistdata import report as reporting
+
+    try:
+        evidence = None if audit is None else json.loads(audit.read_bytes())
+        facts = reporting.collect(store, evidence)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    reporting.write_page(out, facts)
+    click.echo(
+        f"{out}: {facts['totals']['datasets']:,} datasets, {bytes_text(out.stat().st_size)}"
+    )
+    if png is not None:
+        reporting.draw(png, facts)
+        click.echo(f"{png}: histograms")

@@ -1,0 +1,233 @@
+"""What a report shows of a store, as JSON types; small, however large the store is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mistdata.distributions.priors import Array
+from mistdata.inspect import inspect
+from mistdata.pictures import panel
+from mistdata.store import catalog, ledger
+from mistdata.store.dataset import MetaDataset, open_store
+
+MI_BINS = 60
+N_BINS = 30
+SAMPLES = 24
+POINTS = 250  # of a sample
+IMAGES = 32
+_QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+
+def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Collect what a report shows.
+
+    Args:
+        store: the folder; sealed, or being filled.
+        audit: what `mistdata verify --deep --json` printed of it, if that is to be shown.
+
+    Returns:
+        Totals, counts by bin for every split and family, components, samples, label methods,
+        certificates, JSON types throughout.
+
+    Raises:
+        NotAStore: there is no store.
+        VerificationFailed: a file has the wrong size.
+        ValueError: there is no dataset yet, or the audit is of another store.
+    """
+    dataset = open_store(store, allow_partial=True)
+    if not len(dataset):
+        raise ValueError(f"{store}: no dataset is durable yet")
+    totals = inspect(store)
+    record = ledger.read_record(store)
+    return {
+        "totals": {key: totals[key] for key in _TOTALS},
+        "recipe": record.recipe,
+        "splits": totals["splits"],
+        "bins": _bins(dataset),
+        "components": _components(dataset),
+        "methods": _methods(dataset),
+        "checks": _checks(dataset),
+        "certificates": _certificates(dataset),
+        "samples": _samples(dataset),
+        "images": _images(store, dataset),
+        "audit": None if audit is None else _audit(store, audit),
+    }
+
+
+_TOTALS = (
+    "name", "version", "sealed", "plan", "digest", "mistdata", "seed", "limit", "datasets",
+    "values_bytes", "unique_distributions", "shard_mib",
+)  # fmt: skip
+
+
+def _edges(values: Array, bins: int, *, whole: bool) -> Array:
+    """Edges of bins: equal, or for whole numbers over decades equal in the logarithm."""
+    low, high = float(values.min()), float(values.max())
+    if whole and high > 20 * max(low, 1):
+        return np.unique(np.rint(np.geomspace(max(low, 1), high + 1, bins + 1)))
+    if whole:
+        step = max(1.0, np.ceil((high - low + 1) / bins))
+        return np.arange(low, high + step + 1, step)
+    return np.linspace(0.0, high or 1.0, bins + 1)
+
+
+def _bins(dataset: MetaDataset) -> dict[str, Any]:
+    """Counts by bin of MI, n and dimensions, for every split and family."""
+    mi = dataset.column("mi")
+    shown = np.minimum(mi, np.quantile(mi, 0.995))  # the last bin holds the rest
+    columns = {
+        "mi": (shown, _edges(shown, MI_BINS, whole=False)),
+        "n": (dataset.column("n"), _edges(dataset.column("n"), N_BINS, whole=True)),
+    }
+    dims = np.concatenate([dataset.column("dim_x"), dataset.column("dim_y")])
+    edges = _edges(dims, N_BINS, whole=True)
+    columns |= {side: (dataset.column(side), edges) for side in ("dim_x", "dim_y")}
+    split_names, split = catalog.positions(dataset.catalog["split"])
+    family_names, family = catalog.positions(dataset.catalog["family"])
+    group = split * len(family_names) + family
+    counts: dict[str, list[list[int]]] = {}
+    for name, (values, limits) in columns.items():
+        which = np.clip(np.searchsorted(limits, values, side="right") - 1, 0, len(limits) - 2)
+        shape = (len(split_names) * len(family_names), len(limits) - 1)
+        table = np.zeros(shape, np.int64)
+        np.add.at(table, (group, which), 1)
+        counts[name] = table.tolist()
+    groups = [[one, other] for one in split_names for other in family_names]
+    kept = [k for k in range(len(groups)) if sum(counts["n"][k])]
+    return {
+        "groups": [groups[k] for k in kept],
+        "edges": {name: limits.tolist() for name, (_, limits) in columns.items()},
+        "counts": {name: [rows[k] for k in kept] for name, rows in counts.items()},
+        "beyond": float(mi.max()),
+    }
+
+
+def _asked(dataset: MetaDataset, sql: str) -> list[dict[str, Any]]:
+    found = catalog.query(sql, catalog=dataset.catalog)
+    rows = zip(*(values.tolist() for values in found.values()), strict=True)
+    return [dict(zip(found, row, strict=True)) for row in rows]
+
+
+def _components(dataset: MetaDataset) -> list[dict[str, Any]]:
+    return _asked(
+        dataset,
+        "SELECT component::VARCHAR AS component, family::VARCHAR AS family,"
+        " first(x_kind)::VARCHAR AS x, first(y_kind)::VARCHAR AS y, count(*) AS datasets,"
+        " min(mi) AS mi_min, median(mi) AS mi_median, max(mi) AS mi_max,"
+        " min(n) AS n_min, max(n) AS n_max, min(least(dim_x, dim_y)) AS dim_min,"
+        " max(greatest(dim_x, dim_y)) AS dim_max FROM catalog GROUP BY 1, 2 ORDER BY 1",
+    )
+
+
+def _methods(dataset: MetaDataset) -> list[dict[str, Any]]:
+    return _asked(
+        dataset,
+        "SELECT mi_method::VARCHAR AS method, coalesce(mi_error_kind::VARCHAR, '') AS kind,"
+        " count(*) AS datasets, median(mi_error) AS error_median, max(mi_error) AS error_max"
+        " FROM catalog GROUP BY 1, 2 ORDER BY 3 DESC",
+    )
+
+
+def _checks(dataset: MetaDataset) -> dict[str, Any]:
+    """Labels that have a second opinion, and how far it is from the first."""
+    (found,) = _asked(
+        dataset,
+        "SELECT count(mi_check) AS datasets, coalesce(median(abs(mi - mi_check)), 0) AS median,"
+        " coalesce(max(abs(mi - mi_check)), 0) AS worst FROM catalog WHERE isfinite(mi_check)",
+    )
+    return found
+
+
+def _certificates(dataset: MetaDataset) -> dict[str, Any] | None:
+    """What is certified of datasets that flows carried; None for a store without flows."""
+    table = dataset.catalog
+    identities = {side: sorted(set(table[side].to_pylist()) - {None}) for side in _FLOWS}
+    if not any(identities.values()):
+        return None
+    flagged = int((dataset.column("flags") & catalog.UNCERTIFIED).astype(bool).sum())
+    figures: dict[str, list[float]] = {}
+    for name in ("mi_loss_bound", "roundtrip_max"):
+        values = np.array([v for v in table[name].to_pylist() if v is not None and np.isfinite(v)])
+        figures[name] = np.quantile(values, _QUANTILES).tolist() if len(values) else []
+    return {"flows": identities, "flagged": flagged, "quantiles": list(_QUANTILES), **figures}
+
+
+_FLOWS = ("flow_x", "flow_y")
+
+
+def _samples(dataset: MetaDataset) -> list[dict[str, Any]]:
+    """Two coordinates of some datasets, of as many families as there is room for."""
+    families = dataset.column("family")
+    names = sorted(set(families.tolist()))
+    step = max(1, len(names) // SAMPLES)
+    chosen = [_typical(dataset, families == name) for name in names[::step][:SAMPLES]]
+    return [_sample(dataset, position) for position in chosen]
+
+
+def _typical(dataset: MetaDataset, mask: Array) -> int:
+    """The dataset of a family with rows enough to see, and half a nat or so to see."""
+    index = np.flatnonzero(mask)
+    strange = np.abs(np.log((dataset.column("mi")[index] + 0.05) / 0.7))
+    few = dataset.column("n")[index] < min(100, dataset.column("n")[index].max())
+    return int(index[np.argmin(strange + 10.0 * few)])
+
+
+def _sample(dataset: MetaDataset, position: int) -> dict[str, Any]:
+    one = dataset[position]
+    x, y = panel(one.x[:POINTS].astype(float), one.y[:POINTS].astype(float))
+    return {
+        "dataset_id": int(one.dataset_id),
+        "component": one.component,
+        "mi": float(one.mi),
+        "n": int(one.n),
+        "dims": [int(one.dim_x), int(one.dim_y)],
+        "x": x,
+        "y": y,
+    }
+
+
+def _images(store: Path, dataset: MetaDataset) -> list[dict[str, Any]]:
+    """Rows of carried sides that are pictures, as grey levels or colours from 0 to 255."""
+    shown = []
+    for side in ("x", "y"):
+        description = store / ledger.FLOWS / side / "flow.json"
+        shape = _picture_shape(description)
+        if shape is None:
+            continue
+        rows = np.concatenate([getattr(dataset[k], side) for k in range(min(4, len(dataset)))])
+        levels = np.clip(rows[:IMAGES].reshape(-1, *shape), 0, 255).astype(np.uint8)
+        shown.append({"side": side, "shape": list(shape), "pixels": levels.ravel().tolist()})
+    return shown
+
+
+def _picture_shape(description: Path) -> tuple[int, ...] | None:
+    """Height, width and channels of what a flow makes; None if those are no pictures."""
+    import json
+
+    if not description.exists():
+        return None
+    content = json.loads(description.read_bytes())
+    if not any(step.get("name") == "logit" for step in content.get("steps", [])):
+        return None
+    shape = tuple(content["shape"])
+    return shape if len(shape) in (2, 3) else None
+
+
+def _audit(store: Path, audit: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of an audit that are shown."""
+    try:
+        evidence = audit["audit"]
+        kept = {key: evidence[key] for key in ("datasets", "z_mean", "z_std", "z_above_3", "ok")}
+        kept["components"] = [
+            {key: each[key] for key in ("component", "datasets", "rows", "difference", "z")}
+            for each in evidence["components"]
+        ]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{store}: the audit must be what `mistdata verify STORE --deep --json` printed"
+        ) from None
+    return kept

@@ -1,0 +1,94 @@
+"""The report says what is in the store, and needs nothing but itself."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mistdata
+from mistdata.cli import cli
+from mistdata.report import collect, write_page
+from mistdata.verify import verify
+
+
+@pytest.fixture(scope="module")
+def facts(small_store):
+    return collect(small_store)
+
+
+@pytest.fixture(scope="module")
+def page(facts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_page(path, facts)
+    return path
+
+
+def test_counts_by_bin_are_those_of_the_catalog(small_store, facts):
+    dataset = mistdata.open(small_store)
+    bins = facts["bins"]
+    for name in ("mi", "n", "dim_x", "dim_y"):
+        assert np.sum(bins["counts"][name]) == len(dataset)
+        assert len(bins["edges"][name]) == len(bins["counts"][name][0]) + 1
+    split, family = bins["groups"][0]
+    mask = (dataset.column("split") == split) & (dataset.column("family") == family)
+    assert sum(bins["counts"]["n"][0]) == mask.sum()
+    found, _ = np.histogram(dataset.column("n")[mask], bins["edges"]["n"])
+    assert found.tolist() == bins["counts"]["n"][0]
+
+
+def test_components_and_methods_cover_every_dataset(small_store, facts):
+    dataset = mistdata.open(small_store)
+    assert sum(each["datasets"] for each in facts["components"]) == len(dataset)
+    assert sum(each["datasets"] for each in facts["methods"]) == len(dataset)
+    assert facts["totals"]["digest"] == dataset.digest
+    assert facts["certificates"] is None
+
+
+def test_samples_lie_on_their_panels(facts):
+    assert len(facts["samples"]) > 3
+    for sample in facts["samples"]:
+        places = [v for v in [*sample["x"], *sample["y"]] if v is not None]
+        assert places and min(places) >= 0 and max(places) <= 1
+        assert len(sample["x"]) == len(sample["y"])
+
+
+def test_the_page_holds_its_data_and_asks_for_nothing(page, facts):
+    text = page.read_text()
+    held = json.loads(re.search(r"const facts = (.*);\n", text)[1])
+    assert held["totals"] == facts["totals"]
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", text)
+    addresses = set(re.findall(r"https?://[^\s\"'<>]+", text.replace(json.dumps(held), "")))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
+
+
+def test_a_recipe_cannot_end_the_script(tmp_path, facts):
+    path = tmp_path / "report.html"
+    write_page(path, {**facts, "recipe": "# </script><script>alert(1)</script>"})
+    assert path.read_text().count("</script>") == 1
+
+
+def test_a_store_being_filled_and_an_empty_one(tmp_path, small_store):
+    store = tmp_path / "store"
+    shutil.copytree(small_store, store)
+    (store / "manifest.json").unlink()
+    assert collect(store)["totals"]["sealed"] is False
+    shutil.rmtree(store / "_receipts")
+    with pytest.raises(ValueError, match="no dataset is durable"):
+        collect(store)
+
+
+def test_the_command_writes_page_and_picture(tmp_path, small_store):
+    page, png = tmp_path / "r.html", tmp_path / "r.png"
+    run = CliRunner().invoke(cli, ["report", str(small_store), str(page), "--png", str(png)])
+    assert run.exit_code == 0, run.output
+    assert "260 datasets" in run.output
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert verify(small_store).ok
+    audit = tmp_path / "audit.json"
+    audit.write_text("{}")
+    run = CliRunner().invoke(cli, ["report", str(small_store), str(page), "--audit", str(audit)])
+    assert run.exit_code == 2
+    assert "verify STORE --deep --json" in run.output
