@@ -25,6 +25,7 @@ DOWNHILL = {
     "audit": {"distributions", "store", "pipeline", "flows"},
     "repair": {"distributions", "store", "pipeline", "flows", "verify"},
     "pictures": {"distributions"},
+    "export": {"distributions.priors", "store"},
     "report": {"distributions.priors", "store", "inspect", "pictures"},
     "cli": {
         "distributions",
@@ -37,6 +38,7 @@ DOWNHILL = {
         "audit",
         "pictures",
         "report",
+        "export",
         "estimator",
         "flows",
         "tables",

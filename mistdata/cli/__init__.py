@@ -20,7 +20,7 @@ from mistdata.cli.checking import repair, verify
 from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.flowing import flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, report_page, sample, transforms
-from mistdata.cli.making import generate, seal
+from mistdata.cli.making import export_store, generate, seal
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
 
 _INTERRUPTED = 130
@@ -55,6 +55,7 @@ for command in (
     sample,
     generate,
     seal,
+    export_store,
     flow_fit,
     flow_adapt,
     inspect,

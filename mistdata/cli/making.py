@@ -1,4 +1,4 @@
-"""Commands that make a store: generate, seal."""
+"""Commands that make a store, or files from one: generate, seal, export."""
 
 from __future__ import annotations
 
@@ -210,3 +210,31 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
     }
     text = f"{store}: sealed, {datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
     return done, f"{text}\ndigest {manifest.digest}"
+
+
+@click.command("export")
+@click.argument("store", type=store_path)
+@click.argument("out", type=store_path)
+@click.option(
+    "--to", "kind", type=click.Choice(["npz", "parquet", "hf", "webdataset"]), required=True,
+    help="NumPy archives; Parquet; Parquet and a card, as the Hugging Face hub reads them; tars.",
+)  # fmt: skip
+@click.option("--where", metavar="SQL", help="Only datasets whose row of the catalog meets this.")
+@json_option
+def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: bool) -> None:
+    """Write a STORE, or some of it, for other tools: one file per shard in the folder OUT.
+
+    Example: mistdata export /tmp/quickstart /tmp/for-pandas --to parquet --where "n >= 100"
+    """
+    from mistdata.export import export
+
+    with progress("datasets") as bar:
+        try:
+            files = export(
+                store, out, kind, where=where, on_start=bar.start, on_written=bar.advance
+            )
+        except ValueError as error:
+            raise click.UsageError(f"--where: {error}") from None
+    size = sum(path.stat().st_size for path in files)
+    done = {"out": str(out), "files": [path.name for path in files], "bytes": size}
+    report(done, as_json, f"{out}: {len(files)} files, {bytes_text(size)}")

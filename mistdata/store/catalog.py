@@ -79,6 +79,7 @@ CATALOG = pa.schema(
     ]
 )
 
+_WORDS = [field.name for field in CATALOG if pa.types.is_dictionary(field.type)]
 _LABEL_NAMES = set(LABELS.names) - {"dataset_id"}
 _DERIVED = {"flags", "oracle_se"}
 PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | _DERIVED])
@@ -161,6 +162,22 @@ def _flags(planned: pa.Table, labels: pa.Table) -> pa.Array:
 def encode_catalog(catalog: pa.Table, metadata: Mapping[str, Any]) -> bytes:
     """Encode a catalog."""
     return _encode(catalog, metadata)
+
+
+def encode_with_values(table: pa.Table, x: Sequence[Array], y: Sequence[Array]) -> bytes:
+    """Encode rows of a catalog as Parquet for other tools: plain words, and the values.
+
+    Args:
+        table: rows of a catalog.
+        x: of every row, float32 values.
+        y: of every row, float32 values.
+    """
+    columns = {name: _plain(table[name]) for name in table.column_names}
+    for name, values in (("x", x), ("y", y)):
+        columns[name] = pa.array(values, pa.large_list(pa.float32()))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd", use_dictionary=_WORDS)
+    return buffer.getvalue()
 
 
 def read_catalog(path: Path) -> pa.Table:
