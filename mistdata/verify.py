@@ -20,7 +20,7 @@ from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import DamagedTable
-from mistdata.store.commit import sha256_of
+from mistdata.store.commit import is_leftover, sha256_of
 from mistdata.store.document import DamagedDocument
 from mistdata.store.ledger import Manifest, PlanRecord, Receipt, Shard
 from mistdata.store.seal import content_digest
@@ -108,7 +108,7 @@ def verify(
     report = Report(str(store), sealed)
     try:
         planned, shards = ledger.read_planned(store, record)
-    except (VerificationFailed, DamagedTable) as error:
+    except VerificationFailed as error:
         report.add(ledger.PLANNED, _without(store, error))
         return report
     report.checked["plans"] += 1
@@ -199,7 +199,7 @@ def _check_shard(
         return report
     listed = manifest.files.get(shard.file, {}) if manifest else {}
     receipt = _check_receipt(store, record, listed.get("sha256"), shard, report)
-    labels = catalog.label_table([receipt.labels]) if receipt else None
+    labels = _labels(store, receipt, shard, report)
     rows = (planned if table is None else table).slice(shard.start, shard.stop - shard.start)
     if table is None and labels is not None:
         rows = catalog.build_catalog(rows, labels)
@@ -210,6 +210,18 @@ def _check_shard(
     sha256 = listed.get("sha256") or (receipt.sha256 if receipt else None)
     _check_values(store, record, shard, sha256, _Labels.of(rows), report)
     return report
+
+
+def _labels(
+    store: Path, receipt: Receipt | None, shard: Shard, report: Report
+) -> catalog.Table | None:
+    if receipt is None:
+        return None
+    try:
+        return catalog.label_table([receipt.labels])
+    except DamagedTable as error:
+        report.add(shard.receipt, _without(store, error), _ids(shard))
+        return None
 
 
 def _check_receipt(
@@ -286,7 +298,7 @@ def _check_foreign(
         name = path.relative_to(store).as_posix()
         if path.is_dir() or name in known or name.startswith(f"{ledger.LOGS}/"):
             continue
-        if manifest is not None or not name.endswith(".tmp"):  # a writer may be at work
+        if not is_leftover(path):  # a writer is at it, or was killed; the next run sweeps it
             report.add(name, "a file that is not part of the store")
 
 

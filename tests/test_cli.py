@@ -97,7 +97,9 @@ def test_a_damaged_store_is_exit_5(tmp_path, small_recipe, small_store):
     process = mistdata("verify", store)
     assert process.returncode == 5
     assert "train/values/c/0: the sha256 differs; datasets 0" in process.stdout
-    assert process.stderr.startswith(f"mistdata: {store}: 1 problems found; delete the shards")
+    assert process.stderr.startswith(
+        f"mistdata: {store}: 1 problems found; `mistdata repair {store}`"
+    )
     path.unlink()
     assert mistdata("generate", small_recipe, store, "--in-process").returncode == 0
     assert mistdata("verify", store).returncode == 0
@@ -138,6 +140,11 @@ def test_a_bad_recipe_is_exit_2(tmp_path, small_recipe):
             "--workers and --shards",
         ),
         (["generate", "{small}", "s", "--scheduler-file", "none"], "does not exist"),
+        (["generate", "{small}", "s", "--scheduler", "tcp://192.0.2.1:9"], "not encrypted; use"),
+        (["generate", "{small}", "s", "--scheduler", "192.0.2.1:9"], "not encrypted; use"),
+        (["generate", "{small}", "s", "--unencrypted"], "go with a scheduler"),
+        (["generate", "{small}", "s", "--tls-ca", "{small}"], "--tls-key together"),
+        (["generate", "{small}", "s", "--adapt", "4:2"], "expected MIN:MAX"),
         (["generate", "{small}", "{small}/s"], "Not a directory"),
         (["families", "gausian-lvm"], "did you mean 'gaussian-lvm'"),
         (["inspect", "/nonexistent"], "not a mistdata store"),

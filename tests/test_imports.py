@@ -23,6 +23,7 @@ DOWNHILL = {
     "inspect": {"distributions", "store"},
     "verify": {"distributions", "store", "pipeline"},
     "audit": {"distributions", "store", "pipeline", "flows"},
+    "repair": {"distributions", "store", "pipeline", "flows", "verify"},
     "pictures": {"distributions"},
     "cli": {
         "distributions",
@@ -31,6 +32,7 @@ DOWNHILL = {
         "benchmark",
         "inspect",
         "verify",
+        "repair",
         "audit",
         "pictures",
         "estimator",

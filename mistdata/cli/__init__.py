@@ -16,7 +16,7 @@ import click
 
 from mistdata import __version__
 from mistdata.cli.benchmarking import benchmark, compare
-from mistdata.cli.checking import verify
+from mistdata.cli.checking import repair, verify
 from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.flowing import flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, sample, transforms
@@ -59,6 +59,7 @@ for command in (
     flow_adapt,
     inspect,
     verify,
+    repair,
     benchmark,
     compare,
     estimate,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mistdata.cli.computing import computing_options, executor_of
+from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import json_option, print_json, progress, store_path
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def benchmark(
     bootstrap: int | None,
     markdown: bool,
     as_json: bool,
-    **computing: Any,
+    computing: Computing,
 ) -> None:
     """Run an ESTIMATOR over the test splits of a STORE; print tables by stratum.
 
@@ -79,7 +79,7 @@ def benchmark(
     from mistdata.benchmark import benchmark as run
     from mistdata.benchmark.run import parse_options
 
-    executor = executor_of(**computing)
+    executor = computing.executor()
     spec = Spec(estimator, parse_options(options))
     out = out or _default_out(store, spec, bootstrap or 0)
     with progress("datasets") as bar:

@@ -1,4 +1,4 @@
-"""Commands that check: verify."""
+"""Commands that check and mend: verify, repair."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import json_option, progress, report, store_path
 from mistdata.errors import Incomplete, VerificationFailed
 
@@ -50,6 +51,60 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
         _require_borne_out(store, document["audit"])
 
 
+@click.command()
+@click.argument("store", type=store_path)
+@click.option(
+    "--recipe", type=click.Path(path_type=Path),
+    help="Of the store; needed where plan.json is damaged, which alone holds it.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=1), help="That it was generated with.")
+@computing_options
+@json_option
+def repair(
+    store: Path,
+    recipe: Path | None,
+    limit: int | None,
+    computing: Computing,
+    as_json: bool,
+) -> None:
+    """Make again, byte for byte, what is damaged in a STORE, and nothing else.
+
+    What is damaged is made beside the store, held against its manifest, and then put in place.
+
+    Example: mistdata repair /scratch/mist-train
+    """
+    from mistdata.pipeline.recipe import read_recipe
+    from mistdata.repair import repair as repair_store
+
+    if limit is not None and recipe is None:
+        raise click.UsageError("--limit goes with --recipe")
+    with progress("datasets") as bar:
+        done = repair_store(
+            store,
+            computing.executor(),
+            recipe=None if recipe is None else read_recipe(recipe),
+            limit=limit,
+            threads=len(os.sched_getaffinity(0)),
+            on_start=bar.start,
+            on_filled=lambda filled: bar.advance(filled.datasets),
+        )
+    made = "\n".join(f"  {name}" for name in done.made)
+    text = f"{store}: nothing to repair"
+    if done.made:
+        text = f"{store}: {len(done.before.problems)} problems, made again:\n{made}"
+    document = {"made": list(done.made), "before": _document(done.before)}
+    report(document | {"after": _document(done.after)}, as_json, text)
+    _require_mended(store, done.after)
+
+
+def _require_mended(store: Path, found: Report) -> None:
+    if not found.ok:
+        left = "; ".join(str(problem) for problem in found.problems[:3])
+        raise VerificationFailed(
+            f"{store}: {len(found.problems)} problems are left, which no plan can mend: {left}"
+        )
+
+
 def _document(found: Report) -> dict[str, Any]:
     return {
         "store": found.store,
@@ -79,8 +134,8 @@ def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
 def _require_intact(store: Path, found: Report) -> None:
     if not found.ok:
         raise VerificationFailed(
-            f"{store}: {len(found.problems)} problems found; delete the shards named (for a"
-            " catalog, it and manifest.json) and `mistdata generate` makes them again"
+            f"{store}: {len(found.problems)} problems found; `mistdata repair {store}` makes what"
+            " is damaged again"
         )
     if found.missing:
         raise Incomplete(f"{store}: {found.missing} shards missing; rerun to resume")

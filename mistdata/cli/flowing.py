@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mistdata.cli.computing import computing_options, executor_of
+from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import json_option, progress, report, store_path
 from mistdata.cli.making import make_store, shard_numbers
 
@@ -101,10 +101,7 @@ def flow_adapt(
     flow_y: Path | None,
     keep_uncertified: bool,
     grey_levels: bool,
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    in_process: bool,
+    computing: Computing,
     shards: list[int] | None,
     limit: int | None,
     as_json: bool,
@@ -121,7 +118,7 @@ def flow_adapt(
 
     if flow_x is None and flow_y is None:
         raise click.UsageError("give --flow-x, --flow-y, or both")
-    executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
+    executor = computing.executor(shards=shards)
     folders = Folders(flow_x, flow_y)
     recipe = adapted_recipe(
         store, folders, keep_uncertified=keep_uncertified, grey_levels=grey_levels

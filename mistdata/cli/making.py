@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mistdata.cli.computing import computing_options, executor_of
+from mistdata.cli.computing import Computing, computing_options
 from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
 
 
@@ -46,10 +46,7 @@ def shard_numbers(
 def generate(
     recipe: Path,
     store: Path,
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    in_process: bool,
+    computing: Computing,
     shards: list[int] | None,
     limit: int | None,
     as_json: bool,
@@ -61,7 +58,7 @@ def generate(
     from mistdata.pipeline.plan import make_plan
     from mistdata.pipeline.recipe import read_recipe
 
-    executor = executor_of(workers, scheduler, scheduler_file, in_process, shards=shards)
+    executor = computing.executor(shards=shards)
     read = read_recipe(recipe)
     if read.flow is not None:
         from mistdata.cli.flowing import make_adapted

@@ -163,13 +163,18 @@ def load_adapted(store: Path) -> Plan:
     """
 
     def planner(recipe: Recipe, limit: int | None) -> Plan:
-        return plan_adapted(recipe, limit, _own_folders(recipe.flow, store))
+        return plan_adapted(recipe, limit, own_folders(recipe.flow, store))
 
     return load_plan(store, planner)
 
 
-def _own_folders(lines: FlowLines | None, store: Path) -> Folders:
-    """Where a store keeps copies of its flows."""
+def own_folders(lines: FlowLines | None, store: Path) -> Folders:
+    """Where a store keeps copies of its flows.
+
+    Args:
+        lines: the table `[flow]` of its recipe.
+        store: its folder.
+    """
     given = folders_of(lines, store).sides
     own = (None if folder is None else store / ledger.FLOWS / side
            for side, folder in zip(SIDES, given, strict=True))  # fmt: skip
@@ -232,7 +237,7 @@ def flows_of(store: Path, plan: Plan) -> tuple[Flow | None, Flow | None]:
     Raises:
         FlowError: one is missing or altered.
     """
-    sides = _own_folders(plan.recipe.flow, store).sides
+    sides = own_folders(plan.recipe.flow, store).sides
     x, y = (None if folder is None else _flow(folder, (folder / DESCRIPTION).stat().st_mtime_ns)
             for folder in sides)  # fmt: skip
     return x, y

@@ -6,14 +6,18 @@ every item that is done. The only file that knows Dask.
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from mistdata.errors import Incomplete, MistdataError
 
@@ -53,9 +57,13 @@ class InProcess:
 
 @dataclass(frozen=True)
 class LocalWorkers:
-    """Work in `workers` processes of a Dask cluster on this machine, bound to loopback."""
+    """Work in `workers` processes of a Dask cluster on this machine, bound to loopback.
+
+    With `adapt`, the least and the greatest number, Dask starts and stops them as it sees fit.
+    """
 
     workers: int
+    adapt: tuple[int, int] | None = None
 
     def run(
         self,
@@ -70,22 +78,60 @@ class LocalWorkers:
             Incomplete: workers die of an item again and again.
         """
         distributed = _import_distributed()
-        cluster = local_cluster(min(self.workers, len(items)))
+        cluster = local_cluster(0 if self.adapt else min(self.workers, len(items)))
+        if self.adapt:
+            cluster.adapt(minimum=self.adapt[0], maximum=self.adapt[1])
         with cluster, distributed.Client(cluster) as client:
             _run_with(distributed, client, folder, task, items, on_done)
 
 
 @dataclass(frozen=True)
+class Tls:
+    """Files in PEM format: the authority that signed the cluster's certificates, and our own."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class Scheduler:
-    """Work on an existing Dask cluster, by address or by scheduler file."""
+    """Work on an existing Dask cluster, by address or by scheduler file.
+
+    Whoever reaches a scheduler without TLS runs code on its workers, so one on another machine
+    needs `tls` (or Dask's own configuration of it), or `unencrypted`.
+    """
 
     address: str | None = None
     scheduler_file: Path | None = None
+    tls: Tls | None = None
+    unencrypted: bool = False
     timeout: float = 30.0
 
     @property
     def _name(self) -> str:
         return str(self.scheduler_file or self.address)
+
+    def require_safe(self) -> str:
+        """Return the address.
+
+        Raises:
+            MistdataError: the scheduler file names none, or it is neither here nor encrypted.
+        """
+        address = self.address
+        try:
+            if self.scheduler_file is not None:
+                address = json.loads(self.scheduler_file.read_bytes())["address"]
+            assert isinstance(address, str)
+            encrypted, here = address.startswith("tls://"), _is_loopback(address)
+        except (ValueError, KeyError, TypeError, AssertionError) as error:
+            raise MistdataError(f"{self._name}: not a Dask scheduler: {error!r}") from None
+        if not (encrypted or here or self.unencrypted):
+            raise MistdataError(
+                f"{self._name}: {address} is on another machine and not encrypted; use a tls://"
+                " scheduler, or --unencrypted on a network whose every user may run code"
+            )
+        return address
 
     def run(
         self,
@@ -100,18 +146,37 @@ class Scheduler:
             Incomplete: the scheduler cannot be reached, or is lost.
         """
         distributed = _import_distributed()
-        where = {"scheduler_file": str(self.scheduler_file)} if self.scheduler_file else {}
+        address, secured = self.require_safe(), {}
+        if self.tls is not None:
+            secured["security"] = distributed.Security(
+                tls_ca_file=str(self.tls.ca),
+                tls_client_cert=str(self.tls.cert),
+                tls_client_key=str(self.tls.key),
+                require_encryption=True,
+            )
         try:
-            client = distributed.Client(self.address, timeout=self.timeout, **where)
+            client = distributed.Client(address, timeout=self.timeout, **secured)
         except (OSError, TimeoutError) as error:
             raise Incomplete(f"{self._name}: no Dask scheduler answers: {error}") from None
-        except (ValueError, KeyError, AssertionError) as error:
-            raise MistdataError(f"{self._name}: not a Dask scheduler: {error!r}") from None
+        except (ValueError, TypeError, KeyError, AssertionError, RuntimeError) as error:
+            raise MistdataError(f"{self._name}: cannot connect: {error}") from None
         with client:
             _run_with(distributed, client, folder.resolve(), task, items, on_done)
 
 
 Executor = InProcess | LocalWorkers | Scheduler
+
+
+def _is_loopback(address: str) -> bool:
+    """Tell whether an address, as tcp://HOST:PORT, never leaves this machine."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme == "inproc":
+        return True
+    try:
+        found = socket.getaddrinfo(parts.hostname, None)
+    except OSError:
+        return False
+    return all(ip_address(each[4][0]).is_loopback for each in found)
 
 
 def local_cluster(workers: int) -> Any:

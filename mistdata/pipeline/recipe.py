@@ -22,7 +22,7 @@ MIB = 1 << 20
 _MOST_MIB = 64  # keeps a worker below 1 GiB, whatever the recipe
 _MOST_DATASETS = 100_000_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_RESERVED_SPLITS = {"logs"}
+_RESERVED_SPLITS = {"flows", "logs"}
 
 
 @dataclass(frozen=True)

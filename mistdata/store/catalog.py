@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mistdata.distributions.priors import Array
+from mistdata.errors import VerificationFailed
 from mistdata.store.layout import FORMAT
 
 _ROW_GROUP = 65_536
@@ -88,7 +89,7 @@ UNCERTIFIED = 1  # in `flags`: carried by a flow without a certificate that it l
 ROUNDED = "certified_loss"  # mi_error_kind of images in grey levels: I is in [mi - mi_error, mi]
 
 
-class DamagedTable(ValueError):
+class DamagedTable(VerificationFailed):
     """A Parquet file that cannot be read, or is not the table it should be."""
 
 
@@ -116,8 +117,16 @@ def read_planned(path: Path) -> pa.Table:
 
 
 def label_table(labels: Iterable[Mapping[str, Sequence[Any]]]) -> pa.Table:
-    """Join the labels of several shards; columns as in `LABELS`."""
-    tables = [pa.table(_with_later(each), schema=LABELS) for each in labels]
+    """Join the labels of several shards; columns as in `LABELS`.
+
+    Raises:
+        DamagedTable: they are not labels.
+    """
+    try:
+        tables = [pa.table(_with_later(each), schema=LABELS) for each in labels]
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise DamagedTable(f"a receipt holds no labels: {reason}") from None
     return pa.concat_tables(tables) if tables else LABELS.empty_table()
 
 

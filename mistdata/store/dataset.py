@@ -20,7 +20,6 @@ from jaxtyping import Float32, Int64
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.catalog import DamagedTable
 from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
 
@@ -285,10 +284,7 @@ def open_store(path: str | os.PathLike[str], *, allow_partial: bool = False) -> 
     _require_sizes(store, manifest, values)
     if sha256_of(store / ledger.CATALOG) != manifest.files[ledger.CATALOG]["sha256"]:
         raise VerificationFailed(f"{store / ledger.CATALOG}: not the one in the manifest")
-    try:
-        table = catalog.read_catalog(store / ledger.CATALOG)
-    except DamagedTable as error:
-        raise VerificationFailed(str(error)) from None
+    table = catalog.read_catalog(store / ledger.CATALOG)
     return MetaDataset(store, manifest.digest, values, table, manifest)
 
 

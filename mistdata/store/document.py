@@ -10,15 +10,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
+from mistdata.errors import VerificationFailed
 from mistdata.store.layout import FORMAT
 
 _MARK = b',\n"checksum": "'
 _END = b'"\n}\n'
 
 
-class DamagedDocument(ValueError):
+class DamagedDocument(VerificationFailed):
     """A file that is not, byte for byte, what mistdata wrote."""
 
 
@@ -45,6 +47,20 @@ def read(path: Path) -> dict[str, Any]:
         raise DamagedDocument(f"{path}: written in another format than {FORMAT}")
     del document["checksum"]
     return document
+
+
+def has_type(value: Any, hint: Any) -> bool:
+    """Tell whether a JSON value is what an annotation of str, int, None, list and dict says."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is dict:
+        return type(value) is dict and all(has_type(each, inner[1]) for each in value.values())
+    if origin is list:
+        return type(value) is list and all(has_type(each, inner[0]) for each in value)
+    if origin is UnionType:
+        return any(has_type(value, each) for each in inner)
+    return type(value) is hint or (value is None and hint is NoneType)
 
 
 def _checksum(body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,30 @@ import numpy as np
 from mistdata.distributions.priors import Array
 
 INNER_CHUNK = 65_536
+MOST_VALUES = 1 << 28  # of a shard: 1 GiB
 FORMAT = 1
+
+
+def require_shard_length(length: int) -> None:
+    """Refuse lengths that no shard has.
+
+    Raises:
+        ValueError: it is not a number of whole chunks.
+    """
+    if not 0 < length <= MOST_VALUES or length % INNER_CHUNK:
+        raise ValueError(f"shard_length must be a multiple of {INNER_CHUNK}, got {length}")
+
+
+def require_inside(names: Iterable[str]) -> None:
+    """Refuse names of files that do not lie within a store.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for name in names:
+        parts = name.split("/")
+        if "\0" in name or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"{name[:80]!r} is not a path within a store")
 
 
 def values_folder(split: str) -> str:

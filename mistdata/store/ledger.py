@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -113,6 +113,7 @@ def find_shards(splits: list[str], split: Array, shard: Array) -> tuple[Shard, .
         shard: (datasets,) number of its shard within the split.
     """
     changes = np.flatnonzero((np.diff(split) != 0) | (np.diff(shard) != 0)) + 1
+    layout.require_inside(splits)
     edges = [0, *changes.tolist(), len(split)]
     return tuple(
         Shard(index, splits[split[start]], int(shard[start]), start, stop)
@@ -179,7 +180,10 @@ def read_planned(store: Path, record: PlanRecord) -> tuple[catalog.Table, tuple[
     if hashlib.sha256(content).hexdigest() != record.planned_sha256:
         raise VerificationFailed(f"{path}: the content is not the one that {RECORD} names")
     planned = catalog.read_planned(path)
-    return planned, shards_of(planned)
+    try:
+        return planned, shards_of(planned)
+    except ValueError as error:
+        raise VerificationFailed(f"{path}: {error}") from None
 
 
 def shards_of(planned: catalog.Table) -> tuple[Shard, ...]:
@@ -271,8 +275,6 @@ def _read(store: Path, name: str, kind: type[_Document]) -> _Document:
         raise NotAStore(f"{store}: not a mistdata store (not a folder)") from None
     except OSError as error:
         raise NotAStore(f"{path}: cannot be read: {error.strerror}") from None
-    except DamagedDocument as error:
-        raise VerificationFailed(str(error)) from None
 
 
 def _decode(path: Path, kind: type[_Document]) -> _Document:
@@ -280,4 +282,30 @@ def _decode(path: Path, kind: type[_Document]) -> _Document:
     expected = {field.name for field in fields(kind)}
     if content.keys() != expected:
         raise DamagedDocument(f"{path}: expected the keys {sorted(expected)}")
-    return kind(**content)
+    for name, hint in get_type_hints(kind).items():
+        if not document.has_type(content[name], hint):
+            raise DamagedDocument(f"{path}: {name} must be {kind.__annotations__[name]}")
+    decoded = kind(**content)
+    try:
+        _require_sound(decoded)
+    except ValueError as error:
+        raise DamagedDocument(f"{path}: {error}") from None
+    return decoded
+
+
+def _require_sound(decoded: PlanRecord | Receipt | Manifest) -> None:
+    """Refuse what no store says of itself, whoever wrote it with a right checksum.
+
+    Raises:
+        ValueError: saying what.
+    """
+    if isinstance(decoded, Receipt):
+        return
+    layout.require_shard_length(decoded.shard_length)
+    if isinstance(decoded, Manifest):
+        layout.require_inside([*decoded.files, *decoded.datasets, *decoded.shards])
+        if decoded.datasets.keys() != decoded.shards.keys() or CATALOG not in decoded.files:
+            raise ValueError("datasets, shards and files must be of the same splits")
+        for name, file in decoded.files.items():
+            if [type(file.get(key)) for key in ("size", "sha256")] != [int, str]:
+                raise ValueError(f"{name}: must have a size and a sha256")

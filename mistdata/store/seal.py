@@ -13,7 +13,12 @@ from pathlib import Path
 import mistdata
 from mistdata.errors import Incomplete, VerificationFailed
 from mistdata.store import catalog, layout, ledger
-from mistdata.store.commit import create_exclusively, remove_leftovers, write_durably
+from mistdata.store.commit import (
+    create_exclusively,
+    remove_leftovers,
+    sync_files,
+    write_durably,
+)
 from mistdata.store.ledger import Manifest, PlanRecord, Shard
 
 
@@ -31,10 +36,10 @@ def seal(store: Path) -> Manifest:
     table = catalog.build_catalog(planned, labels)
     with ledger.giving_way_to_seal(store):
         if not ledger.is_sealed(store):
-            content = catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
-            write_durably(store / ledger.CATALOG, [content])
+            write_durably(store / ledger.CATALOG, [_encoded(record, table)])
     manifest = _manifest(store, record, shards, sha256s, table)
     if not ledger.is_sealed(store):
+        sync_files(store / shard.receipt for shard in shards)
         with ledger.giving_way_to_seal(store):
             create_exclusively(store / ledger.MANIFEST, ledger.encode_manifest(manifest))
     _require_equal(store, manifest)
@@ -42,6 +47,25 @@ def seal(store: Path) -> Manifest:
     for folder in ledger.folders(store, list(manifest.shards)):
         remove_leftovers(folder)
     return manifest
+
+
+def restore_catalog(store: Path, manifest: Manifest) -> None:
+    """Write the catalog of a sealed store again, from its receipts.
+
+    Raises:
+        Incomplete: a shard has no valid receipt.
+        VerificationFailed: it is not the catalog that the manifest names.
+    """
+    record = ledger.read_record(store)
+    planned, shards = ledger.read_planned(store, record)
+    _, labels = _read_receipts(store, record, shards)
+    content = _encoded(record, catalog.build_catalog(planned, labels))
+    if hashlib.sha256(content).hexdigest() != manifest.files[ledger.CATALOG]["sha256"]:
+        raise VerificationFailed(
+            f"{store / ledger.CATALOG}: made again, and the sha256 is still not the one in the"
+            " manifest; it was not changed"
+        )
+    write_durably(store / ledger.CATALOG, [content])
 
 
 def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.Table) -> str:
@@ -54,6 +78,10 @@ def content_digest(plan: str, shards: Iterable[tuple[str, str]], table: catalog.
         digest.update(f"{file} {sha256}\n".encode())
     digest.update(catalog.to_numpy(table["mi"]).astype("<f8").tobytes())
     return digest.hexdigest()
+
+
+def _encoded(record: PlanRecord, table: catalog.Table) -> bytes:
+    return catalog.encode_catalog(table, ledger.identity(record.plan, record.mistdata))
 
 
 def _read_receipts(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import trustme
 
 from mistdata.store import ledger
 from mistdata.verify import verify
@@ -131,13 +132,13 @@ def test_ctrl_c_exits_130_and_leaves_a_resumable_store(tmp_path, undisturbed):
 
 
 @contextmanager
-def cluster(folder):
-    """A scheduler and a worker in processes of their own, on loopback."""
+def cluster(folder, *options, host="127.0.0.1"):
+    """A scheduler and workers in processes of their own, on loopback."""
     file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
-    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
-    scheduler = [*dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", file]
-    worker = [*dask, "worker", *loopback, "--scheduler-file", file, "--nthreads", "1"]
+    common = ["--host", host, "--no-dashboard", "--scheduler-file", file, *options]
+    scheduler = [*dask, "scheduler", "--port", "0", *common]
+    worker = [*dask, "worker", *common, "--nthreads", "1"]
     quiet = {"cwd": folder}
     with started(scheduler, **quiet) as process:
         wait_for(file.exists, "the scheduler")
@@ -157,6 +158,41 @@ def test_a_killed_scheduler_means_exit_3_and_the_rerun_completes(tmp_path, undis
         assert process.returncode == 3, errors
     assert "resume" in errors.splitlines()[-1]
     assert run(*generate(store, "--workers", 1)).returncode == 0
+    require_same(store, undisturbed)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, and one certificate for every party of a cluster on loopback."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(folder / "own.pem")
+    return folder / "ca.pem", folder / "own.pem"
+
+
+def test_a_scheduler_with_tls_takes_no_one_without_a_certificate(
+    tmp_path, undisturbed, certificates
+):
+    ca, own = certificates
+    tls = ["--tls-ca-file", ca, "--tls-cert", own, "--tls-key", own, "--protocol", "tls"]
+    store, stranger = tmp_path / "store", tmp_path / "stranger"
+    with cluster(tmp_path, *tls) as (_, file):
+        address = json.loads(file.read_text())["address"]
+        assert address.startswith("tls://")
+        refused = run(*generate(stranger, "--scheduler", address))
+        known = ["--tls-ca", ca, "--tls-cert", own, "--tls-key", own]
+        done = run(*generate(store, "--scheduler", address, *known))
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert done.returncode == 0, done.stderr
+    require_same(store, undisturbed)
+
+
+def test_workers_come_and_go_as_the_work_needs_them(tmp_path, undisturbed):
+    store = tmp_path / "store"
+    assert run(*generate(store, "--adapt", "0:2")).returncode == 0
     require_same(store, undisturbed)
 
 

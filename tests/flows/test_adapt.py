@@ -1,7 +1,9 @@
 """A store carried to a modality: the same datasets and labels, certified, reproducible."""
 
 import json
+import shutil
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from mistdata.flows.preparation import Logit, Standard
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
+from mistdata.repair import repair
+from mistdata.store import ledger
 from mistdata.verify import verify
 
 RECIPE = """
@@ -213,6 +217,22 @@ def test_an_altered_flow_is_caught_when_resuming_and_when_verifying(source, flow
     other = adapt.Folders(saved_flow(tmp_path / "other", 6, (6,), 9), flows.y)
     with pytest.raises(MistdataError, match="belongs to the plan"):
         adapted(source, other, out)
+
+
+def test_a_damaged_shard_is_carried_again_and_a_damaged_flow_is_named(carried, tmp_path):
+    store = tmp_path / "copy"
+    shutil.copytree(carried, store)
+    for name in ("train/values/c/0", f"flows/x/{TENSORS}"):
+        content = bytearray((store / name).read_bytes())
+        content[-9] ^= 1
+        (store / name).write_bytes(content)
+    with pytest.raises(MistdataError, match="a flow cannot be made again"):
+        repair(store, InProcess())
+    shutil.copy(carried / "flows" / "x" / TENSORS, store / "flows" / "x" / TENSORS)
+    assert "train/values/c/0" in repair(store, InProcess()).made
+    for path in filter(Path.is_file, carried.rglob("*")):
+        copied = store / path.relative_to(carried)
+        assert path.parent.name == ledger.LOGS or copied.read_bytes() == path.read_bytes()
 
 
 def test_a_shard_is_a_function_of_the_plan_alone(source, flows, carried):

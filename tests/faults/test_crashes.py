@@ -1,0 +1,53 @@
+"""A crash before any one system call of a whole run, by a kill and by a power cut.
+
+The system calls that change a disk are counted and numbered; for every number a child process runs
+and ends right before that call (a write, in its middle). For the power cut, what the child had
+not made durable by fsync is then taken away: entries of folders, and content of files.
+"""
+
+import shutil
+import sys
+
+import pytest
+
+from mistdata.pipeline.run import InProcess, generate
+from mistdata.store import ledger
+from mistdata.store.commit import is_leftover, sha256_of
+from mistdata.verify import verify
+from tests.brief import brief_plan
+from tests.faults.crashing import run_in_child
+
+
+def require_receipts_are_true(plan, store):
+    """I1: a receipt means that the shard is durable with that hash."""
+    if not (store / ledger.RECORD).exists():
+        return
+    record = ledger.read_record(store)
+    for shard in plan.shards:
+        receipt = ledger.valid_receipt(store, shard, record)
+        if receipt is not None:
+            assert sha256_of(store / shard.file) == receipt.sha256
+
+
+@pytest.mark.parametrize("power_cut", [False, True], ids=["kill", "power cut"])
+def test_no_point_of_a_run_is_a_bad_one_to_crash(tmp_path, power_cut, capsys):
+    plan = brief_plan()
+    digest = generate(plan, tmp_path / "undisturbed", InProcess()).digest
+    _, calls = run_in_child(plan, tmp_path / "counted", None, power_cut)
+    assert calls > 50
+    crashes = 0
+    for point in range(calls):
+        store = tmp_path / str(point)
+        crashed, _ = run_in_child(plan, store, point, power_cut)
+        assert crashed
+        crashes += 1
+        require_receipts_are_true(plan, store)
+        if ledger.is_sealed(store):  # I2
+            assert verify(store).ok
+        assert generate(plan, store, InProcess()).digest == digest
+        report = verify(store)
+        assert report.ok and report.sealed, report.problems
+        assert not [path for path in store.rglob("*") if is_leftover(path)]
+        shutil.rmtree(store)
+    with capsys.disabled():
+        sys.stdout.write(f" {crashes} crashes, 0 violations ")
