@@ -81,7 +81,7 @@ class Network(nn.Module):
         pooled = 2 * width
         self.pool = nn.Sequential(nn.Linear(2 * width + GLOBAL_FEATURES + told, pooled), nn.GELU())
         self.trust = nn.Linear(pooled, 2 + INFORMATION + kernels)  # doubt, stretch, weights
-        self.evidence = nn.Parameter(torch.tensor(math.log(8.0)))
+        self.evidence = nn.Parameter(torch.tensor(math.log(6.0)))
         self.head = QuantileHead(pooled, config.levels)
         self._start()
         self.register_buffer("levels", torch.tensor(config.levels), persistent=False)
@@ -158,7 +158,7 @@ class Network(nn.Module):
                 pooled, kernels = self.rows(scores, learned, full, facts, dim_x, chosen, kept)
             seen.append(pooled)
             terms.append(kernels.clamp_min(0))
-        evident = (shape[:, 0].square() + shape[:, 4].square()).sqrt()
+        evident = shape[:, ::4].square().sum(dim=1).sqrt()
         return self._read(pairs, torch.cat(seen, dim=1), torch.cat(terms, dim=1), evident, dim_x)
 
     def _learn(self, scores: Tensor, kept: Tensor | None, dim_x: int) -> Tensor:
