@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mistdata.errors import MistdataError
 from mistdata.estimator import Network, load_network
-from mistdata.estimator.calibration import calibrated, fit_factors, no_factors, stratum
+from mistdata.estimator.calibration import calibrated, fit_offsets, no_offsets, stratum
 from mistdata.estimator.checkpoint import save_weights
 from mistdata.estimator.evaluate import quantiles_of
 from mistdata.estimator.sample import Sample
@@ -86,11 +86,11 @@ def judge(network: Network, pool: Pool, count: int, most: int) -> Judged:
     return Judged(quantiles, pool.column("mi")[:count], n, dim_x + dim_y)
 
 
-def apply(network: Network, factors: Tensor, judged: Judged) -> np.ndarray:
+def apply(network: Network, offsets: Tensor, judged: Judged) -> np.ndarray:
     """Quantiles with the layer, from quantiles without it."""
     middle = network.config.levels.index(0.5)
     rows = [
-        calibrated(torch.from_numpy(row[None]), factors[stratum(int(n), int(d))].double(), middle)
+        calibrated(torch.from_numpy(row[None]), offsets[stratum(int(n), int(d))].double(), middle)
         for row, n, d in zip(judged.quantiles, judged.n, judged.columns, strict=True)
     ]
     return torch.cat(rows).numpy()
@@ -106,40 +106,47 @@ def coverage(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -
     return shares
 
 
-def calibrate(model: Path, recipes: tuple[Path, ...], out: Path, count: int, workers: int) -> None:
+def calibrate(
+    model: Path, recipes: tuple[Path, ...], out: Path, counts: tuple[int, ...], workers: int
+) -> None:
     """Fit the layer, print what it does, and write the weights with it.
 
     Args:
         model: weights, or the folder of a fit.
         recipes: that it learned from.
         out: file to write.
-        count: datasets of each recipe.
+        counts: datasets of each recipe.
         workers: processes that make them.
 
     Raises:
-        ValueError: if there are no weights.
+        ValueError: if there are no weights, or a count per recipe is missing.
     """
+    if len(counts) != len(recipes):
+        raise ValueError(f"--datasets: one, or {len(recipes)} are needed, got {len(counts)}")
     network, training = load_network(model)
-    network.factors = no_factors(len(network.config.levels))
+    network.offsets = no_offsets(len(network.config.levels))
     levels = network.config.levels
-    parts = [judge(network, fresh(path, count, workers), count, training.n[1]) for path in recipes]
+    parts = [
+        judge(network, fresh(path, count, workers), count, training.n[1])
+        for path, count in zip(recipes, counts, strict=True)
+    ]
     judged = Judged(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     half = np.arange(len(judged.mi)) % 2 == 0
     seen, unseen = judged.take(half), judged.take(~half)
-    trial = fit_factors(*seen, levels)
+    trial = fit_offsets(*seen, levels)
     for name, quantiles in (
         ("before", unseen.quantiles),
         ("after", apply(network, trial, unseen)),
     ):
         shares = coverage(quantiles, unseen.mi, levels)
         print(f"{name:>6}: " + "  ".join(f"{k} covers {v:.1%}" for k, v in shares.items()))
-    factors = fit_factors(*judged, levels)
+    offsets = fit_offsets(*judged, levels)
     done: dict[str, Any] = training.done | {
-        "calibration": {"datasets": len(judged.mi), "recipes": [path.stem for path in recipes]}
+        "calibration": {"datasets": counts, "recipes": [path.stem for path in recipes]}
     }
-    save_weights(out, network.config, network.state_dict(), replace(training, done=done), factors)
+    save_weights(out, network.config, network.state_dict(), replace(training, done=done), offsets)
     print(
-        f"{out}: {len(judged.mi):,} datasets, factors {factors.min():.2f} to {factors.max():.2f}"
+        f"{out}: {len(judged.mi):,} datasets, offsets {offsets.min():.2f} to {offsets.max():.2f}"
     )
 
 
@@ -150,15 +157,19 @@ def calibrate(model: Path, recipes: tuple[Path, ...], out: Path, count: int, wor
     type=click.Path(path_type=Path, exists=True), help="That it learned from.",
 )  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Weights to write.")
-@click.option("--datasets", type=click.IntRange(1), default=4000, show_default=True)
+@click.option(
+    "--datasets", "counts", type=click.IntRange(1), multiple=True, default=(4000,),
+    show_default=True, help="Of each recipe: one number, or one for each.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes [all cores].")
 def main(
-    model: str, recipes: tuple[Path, ...], out: Path, datasets: int, workers: int | None
+    model: str, recipes: tuple[Path, ...], out: Path, counts: tuple[int, ...], workers: int | None
 ) -> None:
     """Fit the split-conformal layer of a network."""
     torch.set_num_threads(workers or os.cpu_count() or 1)
     try:
-        calibrate(Path(model), recipes, out, datasets, workers or os.cpu_count() or 1)
+        counts = counts * len(recipes) if len(counts) == 1 else counts
+        calibrate(Path(model), recipes, out, counts, workers or os.cpu_count() or 1)
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.calibrate: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import mistdata
-from mistdata.estimator import Network, NetworkConfig, Training, pinball, stabilise
+from mistdata.estimator import Network, NetworkConfig, Training
 from mistdata.estimator.checkpoint import (
     STATE,
     optimizer_tensors,
@@ -25,6 +24,7 @@ from mistdata.estimator.checkpoint import (
     unpack,
     write_atomically,
 )
+from train.gradients import Gradients, Work
 from train.loader import Batch, Source
 from train.networks import build
 from train.reference import Reference, ReferenceConfig
@@ -67,14 +67,14 @@ class FitConfig:
     batch_size: int = 32
     cells: int = 1 << 16
     pairs: int = 1 << 14
-    shorten: float = 0.25
+    shorten: float = 0.35
     comparisons: int = 1 << 18
     affine: float = 1 / 16
     optimizer: str = "muon"
     learning_rate: float = 5e-3
     warm_up: float = 0.03
     weight_decay: float = 0.01
-    long: float = 0.25
+    long: float = 0.15
     clip: float = 1.0
     average: float = 0.998
     reflect: bool = True
@@ -90,15 +90,6 @@ class FitConfig:
         return asdict(self) | {"network": self.network.to_json()}
 
 
-class Work(NamedTuple):
-    """One batch of a step, with everything random about it decided."""
-
-    batch: Batch
-    signs: Tensor | None  # (batch, 1, columns): the reflected columns
-    prep: str
-    queries: int
-
-
 class Trainer:
     """Weights, their average, the optimizers and the source's position, moved on step by step.
 
@@ -106,7 +97,8 @@ class Trainer:
         source: of the batches.
         config: of the fit.
         device: to compute on.
-        threads: batches of a step that are computed at a time, on the CPU; each takes one core.
+        threads: batches of a step that are computed at a time, on the CPU, each in a process on
+            one core.
         compile_blocks: compile the pair blocks, once for all shapes; pays on a GPU.
     """
 
@@ -146,18 +138,17 @@ class Trainer:
             until: stop before this step.
         """
         batches = self.source.forever()
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="gradient")
         try:
-            while self.progress < 1 and (until is None or self.step < until):
-                began = time.perf_counter()
-                gathered = self._gather(batches)
-                waited = time.perf_counter() - began
-                figures = self._advance(gathered, pool)
-                spent = time.perf_counter() - began
-                self.seconds += spent
-                yield figures | {"seconds": round(self.seconds, 3), "wait": waited / spent}
+            with Gradients(self.network, self.config.long, self.threads) as gradients:
+                while self.progress < 1 and (until is None or self.step < until):
+                    began = time.perf_counter()
+                    gathered = self._gather(batches)
+                    waited = time.perf_counter() - began
+                    figures = self._advance(gathered, gradients)
+                    spent = time.perf_counter() - began
+                    self.seconds += spent
+                    yield figures | {"seconds": round(self.seconds, 3), "wait": waited / spent}
         finally:
-            pool.shutdown()
             batches.close()
 
     def _gather(self, batches: Iterator[Batch]) -> list[Work]:
@@ -167,7 +158,7 @@ class Trainer:
             batch = next(batches)
             self._note(batch)
             gathered.append(self._work(batch, rng))
-        # The longest first, so that the threads end together.
+        # The longest first, so that the processes end together.
         return sorted(gathered, key=lambda work: -work.batch.values.numel())
 
     def _note(self, batch: Batch) -> None:
@@ -191,9 +182,9 @@ class Trainer:
         comparisons = self.config.comparisons * (4 if rng.random() < 0.25 else 1) // columns
         return Work(batch, signs, prep, max(32, comparisons // n))
 
-    def _advance(self, gathered: Sequence[Work], pool: ThreadPoolExecutor) -> dict[str, float]:
+    def _advance(self, gathered: Sequence[Work], gradients: Gradients) -> dict[str, float]:
         total = sum(len(work.batch.ids) for work in gathered)
-        answers = list(pool.map(self.gradient, gathered))
+        answers = gradients.of(gathered)
         loss = sum(answer[0] for answer in answers) / total
         for position, parameter in enumerate(self.parameters):
             parts = [gradient[position] for _, gradient in answers]
@@ -216,29 +207,6 @@ class Trainer:
             "norm": float(norm),
             "rate": rate,
         }
-
-    def gradient(self, work: Work) -> tuple[float, tuple[Tensor, ...]]:
-        """Loss of a batch, summed over its datasets, and its gradient."""
-        loss = self.loss(work)
-        gradient = torch.autograd.grad(
-            loss, self.parameters, allow_unused=True, materialize_grads=True
-        )
-        return float(loss.detach()), gradient
-
-    def loss(self, work: Work) -> Tensor:
-        """Pinball loss of a batch on the stabilised scale, summed over its datasets."""
-        batch = work.batch
-        values = batch.values if work.signs is None else batch.values * work.signs
-        cuda = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=cuda):
-            quantiles = self.network(
-                values.to(self.device), batch.dim_x, prep=work.prep, strict=False,
-                queries=work.queries,
-            )  # fmt: skip
-        truth = stabilise(batch.mi.to(self.device))
-        loss = pinball(stabilise(quantiles), truth, self.network.levels) * len(batch.ids)
-        # Long samples are known better: without a weight, all effort would go to the short ones.
-        return loss * (batch.values.shape[1] / 300) ** self.config.long
 
     def _update_average(self) -> None:
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))

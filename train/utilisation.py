@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.trainer import Trainer, Work
+from train.gradients import Gradients, Work
+from train.trainer import Trainer
 
 
 class Utilisation(NamedTuple):
@@ -40,8 +41,7 @@ def measure(trainer: Trainer, wait: float, *, batches: int = 12) -> Utilisation:
     works = [Work(batch, None, "rank", 64) for batch in islice(source, batches)]
     source.close()
     with FlopCounterMode(display=False) as counter:
-        for work in works:
-            trainer.gradient(work)
+        Gradients(trainer.network, trainer.config.long, processes=1).of(works)
     datasets = sum(len(work.batch.ids) for work in works)
     rate = trainer.datasets / trainer.seconds
     flops = counter.get_total_flops() / datasets * rate

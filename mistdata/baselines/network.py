@@ -79,7 +79,7 @@ def network_bootstrap(
 def _digest(estimator: Estimator) -> str:
     """Hash the weights, wherever they lie."""
     digest = hashlib.sha256()
-    tensors = estimator.network.state_dict() | {"factors": estimator.network.factors}
+    tensors = estimator.network.state_dict() | {"offsets": estimator.network.offsets}
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().numpy().tobytes())

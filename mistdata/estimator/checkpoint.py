@@ -27,7 +27,7 @@ from mistdata.estimator.network import Network
 
 SCHEMA = 2
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
-FACTORS = "factors"  # the tensor of the split-conformal layer among the weights
+OFFSETS = "offsets"  # the tensor of the split-conformal layer among the weights
 SHIPPED = Path(__file__).parent / "weights"
 # How a network of each kind is built from its record; one without a "kind" is a `Network`.
 KINDS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
@@ -119,7 +119,7 @@ def save_weights(
     config: Widths,
     weights: Mapping[str, Tensor],
     training: Training,
-    factors: Tensor | None = None,
+    offsets: Tensor | None = None,
 ) -> None:
     """Write a file that can estimate.
 
@@ -128,10 +128,10 @@ def save_weights(
         config: widths of the network.
         weights: its parameters.
         training: what it was trained on.
-        factors: of the split-conformal layer, if it was calibrated.
+        offsets: of the split-conformal layer, if it was calibrated.
     """
     record = {"network": config.to_json(), "training": asdict(training)}
-    layer = {} if factors is None else {FACTORS: factors}
+    layer = {} if offsets is None else {OFFSETS: offsets}
     path = path / WEIGHTS if path.is_dir() else path
     write_atomically(path, pack({**weights, **layer}, record))
 
@@ -176,8 +176,8 @@ def load_network(
         ranges = {name: tuple(known[name]) for name in ("n", "dim", "mi", "rate") if name in known}
         training = Training(**(known | ranges))
         network = _build(path, record["network"], kinds)
-        if FACTORS in weights:
-            network.factors = weights.pop(FACTORS)
+        if OFFSETS in weights:
+            network.offsets = weights.pop(OFFSETS)
         network.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -17,7 +17,10 @@ from mistdata.estimator.prepare import Ranks, rank, standardise
 CELL_FEATURES = 4
 GRAM_CHANNELS = 10  # fixed moments whose noise is of order n^(-1/2)
 OTHER_CHANNELS = 13  # partial correlations, distances, gaps of neighbours
-GLOBAL_FEATURES = 9
+DEPARTURES = 16
+GLOBAL_FEATURES = 9 + DEPARTURES
+# ln of the power means of exponent 0, 1 and 4 of |N(0, 1)|, less that of exponent 2.
+HALF_NORMAL = (-(0.5772156649 + math.log(2)) / 2, math.log(2 / math.pi) / 2, math.log(3) / 4)
 INFORMATION = 3
 MOST_GAPS = 1 << 22  # rows times pairs of X and Y whose gaps are all looked at
 SHRINKAGES = (0.01, 0.2)
@@ -93,9 +96,77 @@ def hermite_moments(scores: Tensor) -> Tensor:
     return moments.permute(0, 2, 4, 1, 3).reshape(batch, size, size, 9)
 
 
+def beyond_gauss(moments: Tensor) -> Tensor:
+    """Take from correlations of Hermite polynomials what a Gaussian copula would have.
+
+    With the correlation ρ that is ρ² for h_1 with h_1, ρ³ for h_2 with h_2 and 0 for unequal ones.
+    What is left is noise of order n^(-1/2) wherever the copula is Gaussian, whatever its ρ.
+
+    Args:
+        moments: (batch, D, D, 9) from `hermite_moments`.
+
+    Returns:
+        (batch, D, D, 9); channel 0 is ρ as before.
+    """
+    correlation = moments[..., 0]
+    square = correlation * correlation
+    gauss = torch.zeros_like(moments)
+    gauss[..., 4], gauss[..., 8] = square, square * correlation
+    return moments - gauss
+
+
+def departures(moments: Tensor, gaps: Tensor, n: int, seen: int, dim_x: int) -> Tensor:
+    """How far a sample is from a Gaussian copula, over all pairs of columns at once.
+
+    Three times, √e, ½ ln(1 + n e), m and asinh(√n m): e is a mean of the eight squared moments
+    that a Gaussian copula does not have, and m one of that of the squares, which is the covariance
+    of the radii of rows. The means are over the pairs of X and Y, over those within a side, and
+    over the pairs of X and Y with weights ρ², so that few related columns among many are seen.
+    Then √g, ½ ln(1 + n g) and two of its parts, with the same weights: under a Gaussian copula the
+    gaps of normal scores are half-normal whatever ρ is, and g is the mean square of how much their
+    power means differ from that. For a Gaussian sample n e and n g are about 1 at any n.
+
+    Args:
+        moments: (batch, D, D, 9) from `beyond_gauss`.
+        gaps: (batch, D, D, 8) from `distances`.
+        n: rows behind the moments.
+        seen: rows behind the gaps.
+        dim_x: how many columns are X.
+
+    Returns:
+        (batch, 16), symmetric in X and Y; 0 for pairs within sides of one column.
+    """
+    effects = moments[..., 1:].square().mean(dim=3)
+    both = torch.stack([effects, moments[..., 4]], dim=1)
+    both = both - torch.diag_embed(both.diagonal(dim1=2, dim2=3))
+    across = both[..., :dim_x, dim_x:]
+    weights = moments[:, :dim_x, dim_x:, 0].square()
+    weights = weights / (weights.sum(dim=(1, 2), keepdim=True) + 1e-6)
+    inner = both[..., :dim_x, :dim_x].sum(dim=(2, 3)) + both[..., dim_x:, dim_x:].sum(dim=(2, 3))
+    dim_y = moments.shape[1] - dim_x
+    means = (
+        across.mean(dim=(2, 3)),
+        inner / max(1, dim_x * (dim_x - 1) + dim_y * (dim_y - 1)),
+        (across * weights.unsqueeze(1)).sum(dim=(2, 3)),
+    )
+    told = []
+    for effect, mean in (each.unbind(1) for each in means):
+        told += [*_sizes(effect, n), mean, (n**0.5 * mean).asinh()]
+    powers = gaps[:, :dim_x, dim_x:]
+    shapes = powers[..., [0, 1, 3]] - powers[..., 2:3] - powers.new_tensor(HALF_NORMAL)
+    told += _sizes((shapes.square().mean(dim=3) * weights).sum(dim=(1, 2)), seen)
+    told += (shapes[..., [0, 2]] * weights.unsqueeze(3)).sum(dim=(1, 2)).unbind(1)
+    return torch.stack(told, dim=1)
+
+
+def _sizes(effect: Tensor, n: int) -> list[Tensor]:
+    """A mean square on its own scale, and in units of its noise."""
+    return [(effect + 1e-12).sqrt(), (n * effect).log1p() / 2]
+
+
 def fixed_moments(
     scores: Tensor, ranks: Ranks, dim_x: int, kept: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Moments that need no learning.
 
     Args:
@@ -107,26 +178,30 @@ def fixed_moments(
 
     Returns:
         Correlations of polynomials and of directions (batch, D, D, 10); partial correlations,
-        distances and gaps of neighbours (batch, D, D, 13); and the information of a Gaussian
-        copula in nats (batch, 3): at each shrinkage, and free of bias.
+        distances and gaps of neighbours (batch, D, D, 13); the information of a Gaussian copula
+        in nats (batch, 3): at each shrinkage, and free of bias; and how far the sample is from
+        one (batch, 16).
     """
+    n = scores.shape[1]
     radius = (scores.square().mean(dim=2, keepdim=True) + 0.05).rsqrt()
-    hermite = hermite_moments(scores)
+    hermite = beyond_gauss(hermite_moments(scores))
     directions = gram(standardise(scores * radius))
     correlation = hermite[..., 0].contiguous()
     partials, information = [], []
     for shrinkage in SHRINKAGES:
-        partial, nats = gaussian_copula(correlation, dim_x, scores.shape[1], shrinkage)
+        partial, nats = gaussian_copula(correlation, dim_x, n, shrinkage)
         partials.append(partial)
         information.append(nats)
-    information.append(unbiased(information, scores.shape[1], dim_x, scores.shape[2] - dim_x))
+    information.append(unbiased(information, n, dim_x, scores.shape[2] - dim_x))
     grams = torch.cat([hermite, directions.unsqueeze(-1)], dim=-1)
-    if kept is not None and scores.shape[1] * dim_x * (scores.shape[2] - dim_x) > MOST_GAPS:
+    if kept is not None and n * dim_x * (scores.shape[2] - dim_x) > MOST_GAPS:
         scores = scores.gather(1, kept.unsqueeze(2).expand(-1, -1, scores.shape[2]))
         ranks = rank(scores)
-    gaps = [distances(scores, correlation, dim_x), neighbour_gaps(scores, ranks, dim_x)]
+    apart = distances(scores, correlation, dim_x)
+    gaps = [apart, neighbour_gaps(scores, ranks, dim_x)]
     others = torch.cat([torch.stack(partials, dim=-1), *gaps], dim=-1)
-    return grams, others, torch.stack(information, dim=-1)
+    shape = departures(hermite, apart, n, scores.shape[1], dim_x)
+    return grams, others, torch.stack(information, dim=-1), shape
 
 
 def distances(scores: Tensor, correlation: Tensor, dim_x: int) -> Tensor:
@@ -317,17 +392,18 @@ def unbiased(information: list[Tensor], n: int, dim_x: int, dim_y: int) -> Tenso
     return (information[0] - gaussian_bias(n, dim_x, dim_y)).clamp_min(0)
 
 
-def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tensor:
-    """What every pair is told: the size of the sample and its Gaussian-copula information.
+def global_features(information: Tensor, shape: Tensor, n: int, dim_x: int, dim_y: int) -> Tensor:
+    """What every pair is told: the size of the sample, its Gaussian-copula information, its shape.
 
     Args:
         information: (batch, 3) nats.
+        shape: (batch, 16), how far from a Gaussian copula.
         n: rows.
         dim_x: columns of X.
         dim_y: columns of Y.
 
     Returns:
-        (batch, 9), symmetric in X and Y.
+        (batch, 25), symmetric in X and Y.
     """
     size = dim_x + dim_y
     numbers = [
@@ -339,4 +415,4 @@ def global_features(information: Tensor, n: int, dim_x: int, dim_y: int) -> Tens
         abs(math.log(dim_x / dim_y)),
     ]
     fixed = information.new_tensor(numbers).expand(len(information), -1)
-    return torch.cat([fixed, information.log1p()], dim=1)
+    return torch.cat([fixed, information.log1p(), shape], dim=1)

@@ -9,11 +9,13 @@ and, with ranks, increasing maps of any column; free in n, dim_x and dim_y.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mistdata.estimator.calibration import calibrated, no_factors, stratum
+from mistdata.estimator.calibration import calibrated, no_offsets, stratum
 from mistdata.estimator.config import NetworkConfig
 from mistdata.estimator.features import (
     CELL_FEATURES,
@@ -45,14 +47,14 @@ ROWS = 2048  # most rows whose cells are mapped to learned features; at least QU
 class Network(nn.Module):
     """Quantiles of the mutual information of a batch of samples.
 
-    In evaluation mode a split-conformal layer moves them by `factors`, see `calibration.py`.
+    In evaluation mode a split-conformal layer moves them by `offsets`, see `calibration.py`.
 
     Args:
         config: the widths.
     """
 
     levels: Tensor
-    factors: Tensor
+    offsets: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -79,10 +81,11 @@ class Network(nn.Module):
         pooled = 2 * width
         self.pool = nn.Sequential(nn.Linear(2 * width + GLOBAL_FEATURES + told, pooled), nn.GELU())
         self.trust = nn.Linear(pooled, 2 + INFORMATION + kernels)  # doubt, stretch, weights
+        self.evidence = nn.Parameter(torch.tensor(math.log(6.0)))
         self.head = QuantileHead(pooled, config.levels)
         self._start()
         self.register_buffer("levels", torch.tensor(config.levels), persistent=False)
-        self.register_buffer("factors", no_factors(len(config.levels)), persistent=False)
+        self.register_buffer("offsets", no_offsets(len(config.levels)), persistent=False)
 
     def _start(self) -> None:
         """Begin as the unbiased information of a Gaussian copula, with little from elsewhere."""
@@ -126,8 +129,8 @@ class Network(nn.Module):
         quantiles = self._answer(values, dim_x, prep, queries)
         if self.training:
             return quantiles
-        factors = self.factors[stratum(*values.shape[1:])]
-        return calibrated(quantiles, factors.to(quantiles.dtype), self.config.levels.index(0.5))
+        offsets = self.offsets[stratum(*values.shape[1:])]
+        return calibrated(quantiles, offsets.to(quantiles.dtype), self.config.levels.index(0.5))
 
     def _answer(self, values: Tensor, dim_x: int, prep: str, queries: int) -> Tensor:
         n, size = values.shape[1:]
@@ -136,9 +139,9 @@ class Network(nn.Module):
             scores = prepared(values, ranks.doubled, prep, self.embed.weight.dtype)
             kept = chosen_rows(ranks.doubled, ROWS)
             learned = self._learn(scores, kept, dim_x)
-            grams, others, information = fixed_moments(scores, ranks, dim_x, kept)
+            grams, others, information, shape = fixed_moments(scores, ranks, dim_x, kept)
             grams = torch.cat([gram_channels(learned), grams], dim=-1)
-            facts = global_features(information, n, dim_x, size - dim_x)
+            facts = global_features(information, shape, n, dim_x, size - dim_x)
         pairs = self._embed(grams, others, facts, n, dim_x)
         for block in self.blocks:
             pairs = block(pairs, dim_x)
@@ -155,7 +158,8 @@ class Network(nn.Module):
                 pooled, kernels = self.rows(scores, learned, full, facts, dim_x, chosen, kept)
             seen.append(pooled)
             terms.append(kernels.clamp_min(0))
-        return self._read(pairs, torch.cat(seen, dim=1), torch.cat(terms, dim=1), dim_x)
+        evident = shape[:, ::4].square().sum(dim=1).sqrt()
+        return self._read(pairs, torch.cat(seen, dim=1), torch.cat(terms, dim=1), evident, dim_x)
 
     def _learn(self, scores: Tensor, kept: Tensor | None, dim_x: int) -> Tensor:
         """Learned features of the cells, of all rows or of those kept: (batch, rows, D, K)."""
@@ -174,12 +178,15 @@ class Network(nn.Module):
         embedded: Tensor = pairs + (told[:, None, None] + flags)
         return embedded
 
-    def _read(self, pairs: Tensor, seen: Tensor, terms: Tensor, dim_x: int) -> Tensor:
+    def _read(
+        self, pairs: Tensor, seen: Tensor, terms: Tensor, evident: Tensor, dim_x: int
+    ) -> Tensor:
         """Weigh the estimates, add what the X-Y pairs contribute, and spread quantiles around.
 
         The centre is e^s Σ_k w_k t_k + Σ_jk c_jk - doubt, with w a softmax over the estimates t
-        (the Gaussian copula's, the kernels', and 0) and |s| < 1: where estimates agree, that is
-        the answer.
+        (the Gaussian copula's, the kernels', and 0): where estimates agree, that is the answer.
+        The stretch s lies in ±tanh(a e) with e how far from a Gaussian copula the sample is: a
+        long sample that shows no departure from it is not stretched.
         """
         across = pairs[:, :dim_x, dim_x:] + pairs[:, dim_x:, :dim_x].transpose(1, 2)
         sides = side_weights(pairs.shape[1], dim_x, pairs)
@@ -198,7 +205,8 @@ class Network(nn.Module):
         trust = self.trust(pooled).to(exact)
         doubt = F.softplus(trust[:, 0])
         shares = F.pad(trust[:, 2:], (0, 1)).softmax(dim=1)[:, :-1]
-        weighed = torch.tanh(trust[:, 1]).exp() * (shares * terms).sum(dim=1)
+        stretch = torch.tanh(trust[:, 1]) * torch.tanh(self.evidence.exp() * evident)
+        weighed = stretch.exp() * (shares * terms).sum(dim=1)
         scale = weighed + added - doubt
         quantiles: Tensor = self.head(pooled, scale)
         return quantiles

@@ -1,10 +1,13 @@
 """Moments over rows agree with independent computations."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
 from mistdata.estimator.features import (
+    beyond_gauss,
+    departures,
     distances,
     gaussian_bias,
     gaussian_copula,
@@ -12,7 +15,7 @@ from mistdata.estimator.features import (
     neighbour_gaps,
     unbiased,
 )
-from mistdata.estimator.prepare import rank
+from mistdata.estimator.prepare import prepared, rank
 
 
 def test_gaussian_copula_information_is_the_log_determinant_after_shrinking():
@@ -108,3 +111,52 @@ def test_independent_columns_have_centred_gaps():
     generator = torch.Generator().manual_seed(8)
     values = torch.randn(1, 100_000, 2, dtype=torch.float64, generator=generator)
     assert neighbour_gaps(values, rank(values), 1).abs().max() < 0.02
+
+
+def dense_sample(n, radius=None):
+    """Rows of 3 + 3 normal columns that all correlate; with radii, no longer a Gaussian copula."""
+    rng = np.random.default_rng(6)
+    rows = rng.multivariate_normal(np.zeros(6), np.full((6, 6), 0.6) + 0.4 * np.eye(6), n)
+    return torch.from_numpy(rows if radius is None else rows * radius(rng, n)[:, None])
+
+
+def told_apart(values):
+    """Departures of prepared columns."""
+    scores = prepared(values[None], rank(values[None]).doubled, "rank", torch.float64)
+    moments = beyond_gauss(hermite_moments(scores))
+    apart = distances(scores, moments[..., 0], 3)
+    return departures(moments, apart, len(values), len(values), 3)[0]
+
+
+@pytest.mark.parametrize("n", [200, 2_000, 20_000])
+def test_departures_of_a_gaussian_copula_stay_of_order_one_at_any_n(n):
+    """In units of their noise: ½ ln(1 + n e) with n e about 1, and asinh(√n m) with m about 0."""
+    found = told_apart(dense_sample(n).exp())
+    assert found[[1, 5, 9, 13]].max() < 0.9
+    assert found[[3, 7, 11]].abs().max() < 1.5
+    assert found[[0, 4, 8, 12]].max() < 3 / n**0.5
+
+
+def test_departures_grow_where_rows_share_a_radius():
+    """Student's copula: a common radius makes the squares of all columns correlate."""
+    student = told_apart(dense_sample(2_000, lambda rng, n: (3 / rng.chisquare(3, n)) ** 0.5))
+    normal = told_apart(dense_sample(2_000))
+    assert (student[[2, 6]] > 0.1).all()
+    assert (student > normal)[:14].all()
+
+
+def test_departures_within_sides_of_one_column_are_zero():
+    values = torch.randn(50, 2, dtype=torch.float64)
+    moments = beyond_gauss(hermite_moments(values[None]))
+    apart = distances(values[None], moments[..., 0], 1)
+    assert departures(moments, apart, 50, 50, 1)[0, [6, 7]].abs().max() == 0
+
+
+def test_a_band_with_a_sharp_edge_is_not_a_gaussian_one():
+    """Y = X + U: the moments hardly tell, the gaps do: narrower tails, a smaller mean."""
+    rng = np.random.default_rng(8)
+    x = rng.uniform(size=(2_000, 3))
+    noisy = x + rng.uniform(-0.2, 0.2, x.shape)
+    found = told_apart(torch.from_numpy(np.concatenate([x, noisy], axis=1)))
+    assert found[12] > 2 * told_apart(dense_sample(2_000))[12]
+    assert found[14] > 0.02

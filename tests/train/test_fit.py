@@ -4,11 +4,15 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,6 +20,7 @@ from click.testing import CliRunner
 import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, load_network
 from train.fit import fit, main, open_data, splits
+from train.gradients import Gradients, batch_loss
 from train.held_out import by_shape, compare, constant, predict, score
 from train.loader import Loader, Mixture, Position
 from train.picture import draw
@@ -74,7 +79,7 @@ def test_resuming_changes_no_bit(halves, tmp_path, optimizer):
     assert equal(straight.average, second.average)
 
 
-def test_threads_change_no_bit(halves):
+def test_processes_change_no_bit(halves):
     one, two = trainer_of(halves[0]), trainer_of(halves[0], threads=2)
     assert run(one, until=4) == run(two, until=4)
     assert equal(one.network.state_dict(), two.network.state_dict())
@@ -87,10 +92,11 @@ def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
     works = [trainer._work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
     total = sum(len(work.batch.ids) for work in works)
     for work in works:
-        (trainer.loss(work) / total).backward()
+        (batch_loss(trainer.network, work, CONFIG.long) / total).backward()
     expected = [parameter.grad.clone() for parameter in trainer.parameters]
     trainer.network.zero_grad()
-    found = [trainer.gradient(work)[1] for work in works]
+    with Gradients(trainer.network, CONFIG.long, processes=1) as gradients:
+        found = [gradient for _, gradient in gradients.of(works)]
     for number, gradient in enumerate(expected):
         summed = sum(each[number] for each in found) / total
         torch.testing.assert_close(summed, gradient, rtol=1e-4, atol=1e-7)
@@ -221,6 +227,26 @@ def test_an_interrupt_saves_and_exits_130(small_store, tmp_path):
     assert result.exit_code == 130, result.output
     assert "--resume" in result.output
     assert (tmp_path / "a" / "state.safetensors").exists()
+
+
+def begun_fit(store, out):
+    """A real fit on two processes that has done a step, and those processes."""
+    command = [sys.executable, "-m", "train.fit", "--store", store, "--out", out]
+    fitting = subprocess.Popen([*map(str, command), "--steps", "100000", "--threads", "2"])
+    process = psutil.Process(fitting.pid)
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
+        assert fitting.poll() is None
+        time.sleep(0.1)
+    return fitting, [child for child in process.children() if "spawn_main" in child.cmdline()[-2]]
+
+
+def test_processes_end_with_a_fit_that_is_killed(small_store, tmp_path):
+    fitting, children = begun_fit(small_store, tmp_path / "a")
+    assert len(children) == 2
+    fitting.kill()
+    fitting.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
 
 
 def test_the_schedule_warms_up_and_decays():
