@@ -42,8 +42,8 @@ def test_the_version_follows_the_weights(folder):
 def test_the_version_follows_the_conformal_layer(folder):
     before = Network(checkpoint=str(folder)).version
     estimator = tiny_estimator()
-    factors = 2 * estimator.network.factors
-    save_weights(folder, TINY, estimator.network.state_dict(), estimator.training, factors)
+    offsets = 0.1 + estimator.network.offsets
+    save_weights(folder, TINY, estimator.network.state_dict(), estimator.training, offsets)
     assert Network(checkpoint=str(folder)).version != before
 
 

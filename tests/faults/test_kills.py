@@ -117,7 +117,7 @@ def test_a_killed_client_takes_its_workers_along_and_the_rerun_completes(tmp_pat
 
 
 def test_ctrl_c_exits_130_and_leaves_a_resumable_store(tmp_path, undisturbed):
-    for attempt in range(5):
+    for attempt in range(15):
         store = tmp_path / f"store{attempt}"
         with started(generate(store, "--workers", 2)) as process:
             in_the_middle(store)
