@@ -42,7 +42,7 @@ def test_calibration_is_written_and_makes_new_datasets_covered(weights, small_re
     assert result.exit_code == 0, result.output
     network, training = load_network(out)
     assert (network.offsets != 0).any()
-    assert training.done["calibration"]["datasets"] == 3 * FEWEST
+    assert training.done["calibration"]["datasets"] == [3 * FEWEST]
     after = result.output.splitlines()[1]
     assert float(after.split(":")[1].split()[8].rstrip("%")) >= 88
 
