@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
-from mistdata.store import card, catalog
+from mistdata.store import card, catalog, ledger
 from mistdata.store.commit import make_folder, write_whole
 from mistdata.store.dataset import MetaDataset, open_store
 
@@ -76,12 +77,12 @@ def export(
 
 def _parts(dataset: MetaDataset) -> Iterator[Part]:
     """The datasets of every shard, in order."""
-    split, shard = dataset.column("split"), dataset.column("shard")
-    for name in dict.fromkeys(split.tolist()):
-        numbers = np.unique(shard[split == name])
-        for number, each in enumerate(numbers):
-            positions = np.flatnonzero((split == name) & (shard == each))
-            yield name, number, len(numbers), positions
+    shards = ledger.shards_of(dataset.catalog)
+    counts, written = ledger.count_shards(shards), Counter[str]()
+    for shard in shards:
+        positions = np.arange(shard.start, shard.stop)
+        yield shard.split, written[shard.split], counts[shard.split], positions
+        written[shard.split] += 1
 
 
 def _npz(dataset: MetaDataset, positions: Array) -> bytes:
@@ -110,11 +111,10 @@ def _webdataset(dataset: MetaDataset, positions: Array) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for position in positions.tolist():
             one = dataset[position]
-            row = catalog.row(dataset.catalog, position)
             key = f"{one.dataset_id:09d}"
             _add(tar, f"{key}.x.npy", _npy(one.x))
             _add(tar, f"{key}.y.npy", _npy(one.y))
-            _add(tar, f"{key}.json", json.dumps(row, default=str).encode())
+            _add(tar, f"{key}.json", json.dumps(one.row, default=str).encode())
     return buffer.getvalue()
 
 

@@ -79,9 +79,7 @@ def _grouped(table: catalog.Table, column: str) -> list[dict[str, Any]]:
         " median(mi) AS mi_median_nats, max(mi) AS mi_max_nats"
         " FROM catalog GROUP BY 1 ORDER BY 1"
     )
-    found = catalog.query(sql, catalog=table)
-    rows = zip(*(values.tolist() for values in found.values()), strict=True)
-    return [dict(zip(found, row, strict=True)) for row in rows]
+    return catalog.query_rows(sql, catalog=table)
 
 
 def _unique(table: catalog.Table) -> dict[str, int]:

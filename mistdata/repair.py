@@ -19,7 +19,7 @@ from mistdata.pipeline.fill import Filled, init_store, load_plan, require_same_n
 from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import Recipe, parse_recipe
 from mistdata.pipeline.run import Executor, generate
-from mistdata.store import card, ledger
+from mistdata.store import card, layout, ledger
 from mistdata.store.commit import make_folder, sha256_of, write_durably
 from mistdata.store.ledger import Manifest, Shard
 from mistdata.store.seal import restore_described, seal
@@ -231,7 +231,5 @@ def _files_to_put(
         files.append(shard.file)  # also where only its receipt is known to be damaged
         if receipts:
             files.append(shard.receipt)
-    metadata = {"zarr.json"}
-    for split in ledger.count_shards(plan.shards):
-        metadata |= {f"{split}/zarr.json", f"{split}/values/zarr.json"}
-    return sorted(problems & metadata) + files
+    metadata = layout.metadata_files(ledger.count_shards(plan.shards))
+    return sorted(problems & set(metadata)) + files

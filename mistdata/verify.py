@@ -289,11 +289,9 @@ def _check_foreign(
     store: Path, shards: tuple[Shard, ...], manifest: Manifest | None, report: Report
 ) -> None:
     """Look for files that no part of the store accounts for."""
-    known = {ledger.RECORD, ledger.PLANNED, ledger.CATALOG, ledger.MANIFEST, "zarr.json"}
-    known |= set(card.NAMES)
+    known = {ledger.RECORD, ledger.PLANNED, ledger.CATALOG, ledger.MANIFEST, *card.NAMES}
     known |= {shard.file for shard in shards} | {shard.receipt for shard in shards}
-    for split in {shard.split for shard in shards}:
-        known |= {f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"}
+    known |= set(layout.metadata_files(ledger.count_shards(shards)))
     known |= set(ledger.flow_files(store) if manifest is None else manifest.files)
     for path in sorted(store.rglob("*")):
         name = path.relative_to(store).as_posix()

@@ -1,5 +1,6 @@
 """Shape types are checked at run time, and hypothesis draws the same examples every time."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,11 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("stores") / "small"
     generate(make_plan(read_recipe(SMALL_RECIPE)), store, InProcess())
     return store
+
+
+@pytest.fixture
+def store(tmp_path: Path, small_store: Path) -> Path:
+    """A copy of the small store, which a test may damage."""
+    copy = tmp_path / "copy"
+    shutil.copytree(small_store, copy)
+    return copy

@@ -18,13 +18,7 @@ from mistdata.store import ledger
 from mistdata.store.commit import write_durably
 from mistdata.store.seal import seal
 from mistdata.verify import verify
-
-
-@pytest.fixture
-def store(tmp_path, small_store):
-    copy = tmp_path / "copy"
-    shutil.copytree(small_store, copy)
-    return copy
+from tests.damage import flip
 
 
 def contents(store):
@@ -34,12 +28,6 @@ def contents(store):
         for path in store.rglob("*")
         if path.is_file() and ledger.LOGS not in path.parts
     }
-
-
-def flip(path, position):
-    content = bytearray(path.read_bytes())
-    content[position] ^= 4
-    path.write_bytes(content)
 
 
 def mended(store, small_store, **options):

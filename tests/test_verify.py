@@ -15,24 +15,12 @@ from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
 from mistdata.store import catalog, ledger
 from mistdata.verify import verify
-
-
-@pytest.fixture
-def store(tmp_path, small_store):
-    copy = tmp_path / "copy"
-    shutil.copytree(small_store, copy)
-    return copy
+from tests.damage import flip
 
 
 def only_problem(store):
     (problem,) = verify(store).problems
     return problem
-
-
-def flip(path, position, bit=0):
-    content = bytearray(path.read_bytes())
-    content[position] ^= 1 << bit
-    path.write_bytes(content)
 
 
 def test_an_intact_store_passes(small_store):

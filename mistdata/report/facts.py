@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,38 +107,32 @@ def _bins(dataset: MetaDataset) -> dict[str, Any]:
     }
 
 
-def _asked(dataset: MetaDataset, sql: str) -> list[dict[str, Any]]:
-    found = catalog.query(sql, catalog=dataset.catalog)
-    rows = zip(*(values.tolist() for values in found.values()), strict=True)
-    return [dict(zip(found, row, strict=True)) for row in rows]
-
-
 def _components(dataset: MetaDataset) -> list[dict[str, Any]]:
-    return _asked(
-        dataset,
+    return catalog.query_rows(
         "SELECT component::VARCHAR AS component, family::VARCHAR AS family,"
         " first(x_kind)::VARCHAR AS x, first(y_kind)::VARCHAR AS y, count(*) AS datasets,"
         " min(mi) AS mi_min, median(mi) AS mi_median, max(mi) AS mi_max,"
         " min(n) AS n_min, max(n) AS n_max, min(least(dim_x, dim_y)) AS dim_min,"
         " max(greatest(dim_x, dim_y)) AS dim_max FROM catalog GROUP BY 1, 2 ORDER BY 1",
+        catalog=dataset.catalog,
     )
 
 
 def _methods(dataset: MetaDataset) -> list[dict[str, Any]]:
-    return _asked(
-        dataset,
+    return catalog.query_rows(
         "SELECT mi_method::VARCHAR AS method, coalesce(mi_error_kind::VARCHAR, '') AS kind,"
         " count(*) AS datasets, median(mi_error) AS error_median, max(mi_error) AS error_max"
         " FROM catalog GROUP BY 1, 2 ORDER BY 3 DESC",
+        catalog=dataset.catalog,
     )
 
 
 def _checks(dataset: MetaDataset) -> dict[str, Any]:
     """Labels that have a second opinion, and how far it is from the first."""
-    (found,) = _asked(
-        dataset,
+    (found,) = catalog.query_rows(
         "SELECT count(mi_check) AS datasets, coalesce(median(abs(mi - mi_check)), 0) AS median,"
         " coalesce(max(abs(mi - mi_check)), 0) AS worst FROM catalog WHERE isfinite(mi_check)",
+        catalog=dataset.catalog,
     )
     return found
 
@@ -206,8 +201,6 @@ def _images(store: Path, dataset: MetaDataset) -> list[dict[str, Any]]:
 
 def _picture_shape(description: Path) -> tuple[int, ...] | None:
     """Height, width and channels of what a flow makes; None if those are no pictures."""
-    import json
-
     if not description.exists():
         return None
     content = json.loads(description.read_bytes())

@@ -244,6 +244,17 @@ def query(sql: str, **tables: pa.Table) -> dict[str, Array]:
     return found
 
 
+def query_rows(sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
+    """Ask the named tables a question in SQL; return the rows of the answer, as Python values.
+
+    Raises:
+        ValueError: DuckDB refuses the question.
+    """
+    found = query(sql, **tables)
+    rows = zip(*(values.tolist() for values in found.values()), strict=True)
+    return [dict(zip(found, row, strict=True)) for row in rows]
+
+
 def positions(column: pa.ChunkedArray) -> tuple[list[str], Array]:
     """Return the distinct words of a column, in order of appearance, and each row's position."""
     encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()

@@ -57,6 +57,14 @@ def shard_name(split: str, shard: int) -> str:
     return f"{values_folder(split)}/c/{shard}"
 
 
+def metadata_files(splits: Iterable[str]) -> list[str]:
+    """Return the paths of every zarr.json, relative to the store."""
+    files = ["zarr.json"]
+    for split in splits:
+        files += [f"{split}/zarr.json", f"{values_folder(split)}/zarr.json"]
+    return files
+
+
 def group_metadata(attributes: dict[str, Any]) -> bytes:
     """Return zarr.json of the root group or of a split."""
     return _dump({"attributes": attributes, "zarr_format": 3, "node_type": "group"})

@@ -144,10 +144,7 @@ def _manifest(
     hashes = [(s.file, sha256) for s, sha256 in zip(shards, sha256s, strict=True)]
     size = layout.shard_file_size(record.shard_length)
     files = {file: {"size": size, "sha256": sha256} for file, sha256 in hashes}
-    metadata = ["zarr.json"]
-    for split in splits:
-        metadata += [f"{split}/zarr.json", f"{layout.values_folder(split)}/zarr.json"]
-    metadata += ledger.flow_files(store)
+    metadata = layout.metadata_files(splits) + ledger.flow_files(store)
     for name in (ledger.RECORD, ledger.PLANNED, *described.files, *metadata):
         content = (store / name).read_bytes()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}

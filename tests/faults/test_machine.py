@@ -16,6 +16,7 @@ from mistdata.store import ledger
 from mistdata.store.seal import seal
 from mistdata.verify import verify
 from tests.brief import brief_plan
+from tests.damage import flip
 from tests.faults.crashing import run_in_child
 
 PLAN = brief_plan()
@@ -72,10 +73,9 @@ class Store(RuleBasedStateMachine):
     def flip(self, data, where, bit):
         """Flip a bit of a file that a store of this state answers for."""
         path = data.draw(st.sampled_from(self.answered_for()))
-        content = bytearray(path.read_bytes())
-        content[int(where * len(content))] ^= 1 << bit
-        path.write_bytes(content)
-        self.damaged ^= {(path, int(where * len(content)), bit)}  # twice is none
+        position = int(where * path.stat().st_size)
+        flip(path, position, bit)
+        self.damaged ^= {(path, position, bit)}  # twice is none
 
     def answered_for(self):
         """Files whose every byte is known: all of a sealed store, else plan and durable shards."""

@@ -26,6 +26,7 @@ from mistdata.pipeline.run import InProcess, LocalWorkers, generate
 from mistdata.repair import repair
 from mistdata.store import ledger
 from mistdata.verify import verify
+from tests.damage import flip
 
 RECIPE = """
 name = "adapt-me"
@@ -207,10 +208,7 @@ def test_a_store_is_carried_once_and_only_when_sealed(source, carried, flows, tm
 def test_an_altered_flow_is_caught_when_resuming_and_when_verifying(source, flows, tmp_path):
     out = tmp_path / "out"
     adapted(source, flows, out)
-    path = out / "flows" / "x" / TENSORS
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    flip(out / "flows" / "x" / TENSORS, -1)
     assert any("flows/x" in str(problem) for problem in verify(out).problems)
     with pytest.raises(MistdataError, match="altered"):
         load_flow(out / "flows" / "x")
@@ -223,9 +221,7 @@ def test_a_damaged_shard_is_carried_again_and_a_damaged_flow_is_named(carried, t
     store = tmp_path / "copy"
     shutil.copytree(carried, store)
     for name in ("train/values/c/0", f"flows/x/{TENSORS}"):
-        content = bytearray((store / name).read_bytes())
-        content[-9] ^= 1
-        (store / name).write_bytes(content)
+        flip(store / name, -9)
     with pytest.raises(MistdataError, match="a flow cannot be made again"):
         repair(store, InProcess())
     shutil.copy(carried / "flows" / "x" / TENSORS, store / "flows" / "x" / TENSORS)
