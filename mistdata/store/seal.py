@@ -145,7 +145,9 @@ def _manifest(
     size = layout.shard_file_size(record.shard_length)
     files = {file: {"size": size, "sha256": sha256} for file, sha256 in hashes}
     metadata = layout.metadata_files(splits) + ledger.flow_files(store)
-    for name in (ledger.RECORD, ledger.PLANNED, *described.files, *metadata):
+    # A store that was sealed before there were cards has none.
+    cards = [name for name in card.NAMES if (store / name).exists()]
+    for name in (ledger.RECORD, ledger.PLANNED, ledger.CATALOG, *cards, *metadata):
         content = (store / name).read_bytes()
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return Manifest(

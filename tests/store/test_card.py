@@ -9,7 +9,10 @@ import pytest
 import yaml
 
 import mistdata
+from mistdata.errors import VerificationFailed
 from mistdata.store import card, catalog, ledger
+from mistdata.store.seal import seal
+from mistdata.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,22 @@ def test_the_citation_file_is_yaml_of_its_format(small_store):
     assert cited["cff-version"] == "1.2.0"
     assert cited["type"] == "dataset"
     assert cited["identifiers"][0]["value"].endswith(mistdata.open(small_store).digest)
+
+
+def test_a_store_sealed_before_there_were_cards_stays_sealed(store):
+    manifest = ledger.read_manifest(store)
+    for name in card.NAMES:
+        (store / name).unlink()
+        del manifest.files[name]
+    (store / ledger.MANIFEST).write_bytes(ledger.encode_manifest(manifest))
+    assert seal(store) == manifest
+    assert verify(store).ok
+
+
+def test_a_card_that_is_gone_is_no_longer_the_store_of_the_manifest(store):
+    (store / card.README).unlink()
+    with pytest.raises(VerificationFailed, match="describes other content"):
+        seal(store)
 
 
 @pytest.mark.parametrize(
