@@ -306,6 +306,21 @@ def _require_sound(decoded: PlanRecord | Receipt | Manifest) -> None:
         layout.require_inside([*decoded.files, *decoded.datasets, *decoded.shards])
         if decoded.datasets.keys() != decoded.shards.keys() or CATALOG not in decoded.files:
             raise ValueError("datasets, shards and files must be of the same splits")
+        listed = {layout.shard_name(*each) for each in _numbered(decoded)}
+        if not listed <= decoded.files.keys():
+            raise ValueError("every shard must be among the files")
         for name, file in decoded.files.items():
             if [type(file.get(key)) for key in ("size", "sha256")] != [int, str]:
                 raise ValueError(f"{name}: must have a size and a sha256")
+
+
+def _numbered(manifest: Manifest) -> Iterator[tuple[str, int]]:
+    """Split and number of every shard that a manifest counts.
+
+    Raises:
+        ValueError: it counts more than it has files, however large the number.
+    """
+    counts = manifest.shards
+    if min(counts.values(), default=0) < 0 or sum(counts.values()) > len(manifest.files):
+        raise ValueError("shards must be counts of files")
+    return ((split, number) for split, count in counts.items() for number in range(count))

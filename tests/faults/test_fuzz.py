@@ -109,3 +109,15 @@ def test_a_forged_document_with_a_right_checksum_is_one_line(tmp_path, name, cou
                 assert "\n" not in str(error)
                 refused += 1
     assert refused or name.startswith("_receipts")
+
+
+@pytest.mark.parametrize("count", [2**70, 10**7, -1, 3])
+def test_a_manifest_cannot_count_more_shards_than_it_names(tmp_path, count):
+    """A reader that believed it would run out of memory."""
+    store = tmp_path / "store"
+    generate(brief_plan(), store, InProcess())
+    found = document.read(store / "manifest.json")
+    forged = found | {"shards": found["shards"] | {"train": count}}
+    (store / "manifest.json").write_bytes(document.encode(forged))
+    with pytest.raises(MistdataError, match="shard"):
+        mistdata.open(store)
