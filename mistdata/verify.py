@@ -113,6 +113,8 @@ def verify(
         return report
     report.checked["plans"] += 1
     manifest = _check_manifest(store, record, shards, report) if sealed else None
+    if manifest is None:
+        _check_metadata(store, ledger.metadata(record, shards), report)
     table = _check_catalog(store, planned, report) if sealed else None
     if manifest is not None and table is not None:
         _check_digest(manifest, shards, table, report)
@@ -148,6 +150,17 @@ def _check_manifest(
         if name not in files:
             _check_small_file(store, name, expected, report)
     return manifest
+
+
+def _check_metadata(store: Path, expected: dict[str, bytes], report: Report) -> None:
+    """Hold every zarr.json that no manifest names against the plan."""
+    for name, content in expected.items():
+        path = store / name
+        report.checked["files"] += 1
+        if path.is_file() and path.read_bytes() != content:
+            report.add(name, "not what the plan says")
+        elif report.sealed and not path.is_file():
+            report.add(name, "missing")  # a run that was interrupted may not have come so far
 
 
 def _check_small_file(store: Path, name: str, expected: dict[str, Any], report: Report) -> None:

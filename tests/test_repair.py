@@ -71,6 +71,23 @@ def test_one_damaged_file_is_made_again(store, small_store, name, damage):
         assert made <= {name, f"_receipts/{receipt}"}
 
 
+@pytest.mark.parametrize("name", ["zarr.json", "train/zarr.json", "train/values/zarr.json"])
+def test_damage_that_no_manifest_names_any_more_is_not_sealed_in(store, small_store, name):
+    flip(store / name, 0)
+    flip(store / ledger.MANIFEST, 0)
+    assert {problem.path for problem in verify(store).problems} == {ledger.MANIFEST, name}
+    assert mended(store, small_store) == {ledger.MANIFEST, name}
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "train/values/zarr.json"])
+def test_a_damaged_zarr_json_is_not_sealed(store, name):
+    (store / ledger.MANIFEST).unlink()
+    flip(store / name, 0)
+    assert [problem.path for problem in verify(store).problems] == [name]
+    with pytest.raises(VerificationFailed, match=f"{name}.*mistdata repair"):
+        seal(store)
+
+
 def test_a_store_without_a_manifest_is_one_that_is_not_sealed(store, small_store):
     (store / ledger.MANIFEST).unlink()
     assert not repair(store, InProcess()).after.sealed

@@ -253,11 +253,8 @@ def _lay_out(store: Path, plan: Plan, planned: bytes) -> None:
     for folder in ledger.folders(store, list(splits)):
         make_folder(folder)
     make_folder(store / ledger.LOGS)
-    files = {ledger.PLANNED: planned, "zarr.json": layout.group_metadata(_identity(plan))}
-    for split, shards in splits.items():
-        files[f"{split}/zarr.json"] = layout.group_metadata({})
-        array = layout.array_metadata(shards, plan.shard_length)
-        files[f"{layout.values_folder(split)}/zarr.json"] = array
+    metadata = layout.metadata(splits, plan.shard_length, _identity(plan))
+    files = {ledger.PLANNED: planned, **metadata}
     for name, content in files.items():
         path = store / name
         if not path.exists() or path.read_bytes() != content:

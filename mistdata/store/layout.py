@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,25 @@ def metadata_files(splits: Iterable[str]) -> list[str]:
     for split in splits:
         files += [f"{split}/zarr.json", f"{values_folder(split)}/zarr.json"]
     return files
+
+
+def metadata(
+    shards: Mapping[str, int], shard_length: int, attributes: dict[str, Any]
+) -> dict[str, bytes]:
+    """Return every zarr.json of a store.
+
+    Args:
+        shards: how many each split has.
+        shard_length: values in a shard.
+        attributes: of the root group.
+
+    Returns:
+        The bytes of each path relative to the store.
+    """
+    contents = [group_metadata(attributes)]
+    for count in shards.values():
+        contents += [group_metadata({}), array_metadata(count, shard_length)]
+    return dict(zip(metadata_files(shards), contents, strict=True))
 
 
 def group_metadata(attributes: dict[str, Any]) -> bytes:

@@ -131,6 +131,17 @@ def identity(plan: str, mistdata: str) -> dict[str, str]:
     return {"plan": plan, "mistdata": mistdata}
 
 
+def metadata(record: PlanRecord, shards: Iterable[Shard]) -> dict[str, bytes]:
+    """Return what every zarr.json of a store must be, by its path.
+
+    Args:
+        record: its plan.json.
+        shards: of its plan.
+    """
+    attributes = identity(record.plan, record.mistdata)
+    return layout.metadata(count_shards(shards), record.shard_length, attributes)
+
+
 def encode_record(record: PlanRecord) -> bytes:
     """Encode plan.json."""
     return document.encode(_shallow(record), indent=2)

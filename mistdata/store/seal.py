@@ -34,6 +34,7 @@ def seal(store: Path) -> Manifest:
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
     sha256s, labels = _read_receipts(store, record, shards)
+    _require_metadata(store, ledger.metadata(record, shards))
     described = _described(record, planned, shards, sha256s, labels)
     with ledger.giving_way_to_seal(store):
         if not ledger.is_sealed(store):
@@ -131,6 +132,16 @@ def _read_receipts(
             f" {first.split}/{first.number}; fill them with `mistdata generate`"
         )
     return hashes, catalog.label_table(labels)
+
+
+def _require_metadata(store: Path, expected: dict[str, bytes]) -> None:
+    """Refuse to vouch for a damaged zarr.json."""
+    for name, content in expected.items():
+        path = store / name
+        if not path.is_file() or path.read_bytes() != content:
+            raise VerificationFailed(
+                f"{path}: missing or damaged; put it right with `mistdata repair`"
+            )
 
 
 def _manifest(

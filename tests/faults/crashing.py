@@ -6,6 +6,7 @@ folders, and content of files.
 
 import os
 import shutil
+import traceback
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -105,6 +106,9 @@ def run_in_child(plan, store, crash_at, power_cut):
             with os.fdopen(writing, "w") as pipe:
                 pipe.write(str(watch.count))
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     os.close(writing)

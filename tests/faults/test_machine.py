@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mistdata.errors import MistdataError
 from mistdata.pipeline.run import InProcess, generate
 from mistdata.repair import repair
-from mistdata.store import ledger
+from mistdata.store import layout, ledger
 from mistdata.store.seal import seal
 from mistdata.verify import verify
 from tests.brief import brief_plan
@@ -86,7 +86,8 @@ class Store(RuleBasedStateMachine):
                 else [path for path, _, _ in self.damaged]
             )
             return sorted([*files, self.store / ledger.MANIFEST])
-        plan = [self.store / ledger.RECORD, self.store / ledger.PLANNED]
+        names = layout.metadata_files(ledger.count_shards(PLAN.shards))
+        plan = [self.store / name for name in (ledger.RECORD, ledger.PLANNED, *names)]
         durable = [shard for shard in PLAN.shards if shard.index in self.durable()]
         return [path for path in plan if path.exists()] + [
             self.store / name for shard in durable for name in (shard.file, shard.receipt)
