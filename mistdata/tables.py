@@ -133,12 +133,25 @@ def _csv(path: Path, delimiter: str = ",") -> Columns:
             convert_options=arrow.ConvertOptions(strings_can_be_null=True),
         )
     except ArrowInvalid as error:
-        raise TableError(f"{path}: not a table of text, {_one_line(error)}") from error
+        raise TableError(
+            f"{path}: not a table of text, {_one_line(error)}{_encoding_hint(path)}"
+        ) from error
     names = table.column_names
+    other = next((mark for mark in ";\t|" if mark in names[0]), None)
+    if len(names) == 1 and other is not None:
+        hint = "name it .tsv" if other == "\t" else "write it with commas"
+        raise TableError(f"{path}: the columns seem to be separated by {other!r}; {hint}")
     counted = names == [str(position) for position in range(len(names))]
     if all(map(_is_number, names)) and not counted:
         raise TableError(f"{path}: the first line must name the columns, found {listing(names)}")
     return _of_arrow(table, path)
+
+
+def _encoding_hint(path: Path) -> str:
+    """Recognise text of two bytes a character, as spreadsheets save it."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return "; save it as UTF-8" if start in (b"\xff\xfe", b"\xfe\xff") else ""
 
 
 def _parquet(path: Path) -> Columns:

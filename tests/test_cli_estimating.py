@@ -90,6 +90,17 @@ def test_a_matrix_is_listed_written_and_drawn(folder, tmp_path):
     assert medians == sorted(medians, reverse=True)
 
 
+def test_groups_are_variables(folder):
+    options = ("--target", "dose", "--group", "body=age,weight", "--group", "where=site", "--json")
+    found = json.loads(ask(folder, "matrix", folder / "data.csv", *options))
+    assert found["names"] == ["body", "where"]
+    both = json.loads(
+        ask(folder, "matrix", folder / "data.csv", *options[2:], "--group", "amount=dose",
+            "--target", "amount")
+    )  # fmt: skip
+    assert [pair["median"] for pair in both["pairs"]] == [p["median"] for p in found["pairs"]]
+
+
 def test_a_target_is_held_against_the_rest(folder, tmp_path):
     options = ("--target", "dose", "--without", "site,code", "--json", "--png", tmp_path / "a.png")
     found = json.loads(ask(folder, "matrix", folder / "data.csv", *options))
@@ -125,6 +136,10 @@ def test_long_matrices_are_cut_and_blanks_say_why(folder, tmp_path):
         ("matrix data.npz --target x", "--target must name one column, got x:0, x:1"),
         ("matrix data.csv --without ag", "--without: data.csv has no column 'ag'; did you mean"),
         ("matrix names.csv", "names.csv: frame column 'a' must have at most 32 categories"),
+        ("matrix data.csv --png no/where.png", "there is no folder 'no'"),
+        ("matrix data.csv --png a.pdf", "the name must end in .png, got 'a.pdf'"),
+        ("matrix data.csv --group age", "--group must be NAME=COLS, each name once, got 'age'"),
+        ("matrix data.csv --group a=age --group b=wait", "--group: data.csv has no column 'wait'"),
         ("matrix data.csv --without age,weight,dose,site", "at least two variables, got 1"),
     ],
 )

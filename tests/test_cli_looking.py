@@ -165,7 +165,7 @@ def test_pictures_of_two_rows_are_drawn(tmp_path):
             "dim_x=1",
         ),
         (["sample", "--family", "bits-bsc", "--n", "1"], "--n"),
-        (["sample", "--family", "bits-bsc", "--png", "none/a.png"], "No such file or directory"),
+        (["sample", "--family", "bits-bsc", "--png", "none/a.png"], "there is no folder 'none'"),
         (["families", "gausian-lvm"], "did you mean 'gaussian-lvm'?"),
         (["families", "--markdown", "--json"], "choose one of"),
         (["families", "bits-bsc", "--gallery", "a.png"], "leave out NAME"),

@@ -15,6 +15,27 @@ store_path = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+class OutputFile(click.Path):
+    """A file to write, refused before the work begins rather than after it.
+
+    Args:
+        suffix: that its name must have, as '.png'; none for any.
+    """
+
+    def __init__(self, suffix: str = "") -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self._suffix = suffix
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Read the path; fail if it has another suffix or its folder is not there."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if self._suffix and path.suffix.lower() != self._suffix:
+            self.fail(f"the name must end in {self._suffix}, got {str(path)!r}", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}", param, ctx)
+        return path
+
+
 class Bar:
     """A progress bar on standard error that only a person sees."""
 

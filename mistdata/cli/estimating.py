@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mistdata.cli.console import json_option, print_json, progress, report
+from mistdata.cli.console import OutputFile, json_option, print_json, progress, report
 from mistdata.errors import MistdataError
 
 if TYPE_CHECKING:
@@ -92,14 +92,20 @@ def estimate(
 @click.command()
 @click.option("--target", metavar="COL", help="Hold every column against this one.")
 @click.option("--without", metavar="COLS", help="Columns to leave out.")
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Draw it here.")
 @click.option(
-    "--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write every pair here."
+    "--group",
+    "groups",
+    metavar="NAME=COLS",
+    multiple=True,
+    help="Take columns together as one variable; the others are left out.",
 )
+@click.option("--png", type=OutputFile(".png"), help="Draw it here.")
+@click.option("--csv", type=OutputFile(), help="Write every pair here.")
 @_common
 def matrix(
     file: Path,
     target: str | None,
+    groups: tuple[str, ...],
     without: str | None,
     png: Path | None,
     csv: Path | None,
@@ -112,11 +118,14 @@ def matrix(
     """Estimate the mutual information of every pair of columns of FILE, or of all with a target.
 
     Example: mistdata matrix data.csv --target outcome --png outcome.png
+
+    Groups: mistdata matrix data.csv --target outcome --group body=age,weight --group lab=dose
     """
     from mistdata.tables import read_table, select, write_csv
 
     columns = read_table(file)
-    if target is not None:
+    grouped = _groups(groups, list(columns), file)
+    if target is not None and target not in (grouped or ()):
         target = _one(select(list(columns), target, path=file, option="--target"))
     if without is not None:
         for name in select(list(columns), without, path=file, option="--without"):
@@ -129,6 +138,7 @@ def matrix(
         found = ask(
             columns,
             target=target,
+            groups=grouped,
             level=level,
             units=units,
             model=estimator,
@@ -162,6 +172,19 @@ def _one(names: list[str]) -> str:
     if len(names) != 1:
         raise click.UsageError(f"--target must name one column, got {', '.join(names)}")
     return names[0]
+
+
+def _groups(texts: tuple[str, ...], names: list[str], file: Path) -> dict[str, list[str]] | None:
+    """Read NAME=COLS of every group; None without groups."""
+    from mistdata.tables import select
+
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, listed = text.partition("=")
+        if not (name and equals) or name in groups:
+            raise click.UsageError(f"--group must be NAME=COLS, each name once, got {text!r}")
+        groups[name] = select(names, listed, path=file, option="--group")
+    return groups or None
 
 
 def _mark_categories(columns: Columns, text: str | None, file: Path) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from mistdata.cli.console import bytes_text, json_option, print_json, report, store_path
+from mistdata.cli.console import (
+    OutputFile,
+    bytes_text,
+    json_option,
+    print_json,
+    report,
+    store_path,
+)
 from mistdata.errors import did_you_mean
 
 _LISTED = 40  # components that are listed one by one
@@ -16,9 +23,7 @@ _LISTED = 40  # components that are listed one by one
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "--gallery", type=click.Path(path_type=Path, dir_okay=False), help="Draw every family: a PNG."
-)
+@click.option("--gallery", type=OutputFile(".png"), help="Draw every family: a PNG.")
 @click.option("--markdown", is_flag=True, help="Print the page docs/families.md.")
 @json_option
 def families(name: str | None, gallery: Path | None, markdown: bool, as_json: bool) -> None:
@@ -121,12 +126,10 @@ def _list_parameters(entry: dict[str, Any]) -> None:
     "--png",
     default=Path("sample.png"),
     show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(".png"),
     help="Where to draw it.",
 )
-@click.option(
-    "--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows here, too."
-)
+@click.option("--csv", type=OutputFile(), help="Write the rows here, too.")
 @json_option
 def sample(
     recipe: Path | None,
@@ -257,12 +260,12 @@ def _print_contents(summary: dict[str, Any]) -> None:
 
 @click.command("report")
 @click.argument("store", type=store_path)
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html")
+@click.argument("out", type=OutputFile(), metavar="OUT.html")
 @click.option(
     "--audit", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Show this, which `mistdata verify STORE --deep --json` printed.",
 )  # fmt: skip
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="A picture, too.")
+@click.option("--png", type=OutputFile(".png"), help="A picture, too.")
 def report_page(store: Path, out: Path, audit: Path | None, png: Path | None) -> None:
     """Describe a STORE on one page, which needs nothing else: OUT.html.
 

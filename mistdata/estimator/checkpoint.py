@@ -64,6 +64,21 @@ class Training:
     recipe: dict[str, Any] = field(default_factory=dict)
     done: dict[str, Any] = field(default_factory=dict)
 
+    def outside(self, n: int, dim_x: int, dim_y: int) -> list[str]:
+        """Say what of a sample lies outside the trained range.
+
+        Args:
+            n: rows.
+            dim_x: columns of X.
+            dim_y: columns of Y.
+        """
+        asked = (("n", n, self.n), ("dim_x", dim_x, self.dim), ("dim_y", dim_y, self.dim))
+        return [
+            f"{name} = {value} lies outside the trained range {least}..{most}"
+            for name, value, (least, most) in asked
+            if not least <= value <= most
+        ]
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, finds the old content or the new one.

@@ -11,10 +11,11 @@ pandas and torch are recognised by what their objects can do, and never imported
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from numbers import Real
 from typing import Any, Literal, get_args
 
@@ -36,12 +37,16 @@ class Column:
         label: as messages call it.
         values: (n,) float64, NaN where missing; of categories, their codes from 0.
         unordered: whether the values are codes of unordered categories.
+        note: what its owner may not expect of how it was read.
+        refused: why it cannot be read; it has no values then.
     """
 
     name: str
     label: str
     values: Array
     unordered: bool = False
+    note: str = ""
+    refused: str = ""
 
 
 def read_columns(data: Any, side: str, kind: Kind = "auto") -> list[Column]:
@@ -58,21 +63,51 @@ def read_columns(data: Any, side: str, kind: Kind = "auto") -> list[Column]:
         ValueError: naming the first column that cannot be read, what is wrong with it, and the
             other columns that cannot be read.
     """
+    columns = read_each(data, side, kind)
+    require_readable(columns)
+    return columns
+
+
+def read_each(
+    data: Any, side: str, kind: Kind = "auto", categories: Collection[str] = ()
+) -> list[Column]:
+    """Read the columns of one side; those that cannot be read say why.
+
+    Args:
+        data: as in `read_columns`.
+        side: likewise.
+        kind: likewise.
+        categories: names of columns whose kind is 'category'.
+
+    Raises:
+        ValueError: there are no columns, or they differ in length.
+    """
     if kind not in get_args(Kind):
         raise ValueError(f"{side}: kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
-    columns, refused = [], []
+    columns = []
     for name, label, raw in _parts(data, side):
         try:
-            columns.append(read_column(raw, name, label, kind))
+            columns.append(
+                read_column(raw, name, label, "category" if name in categories else kind)
+            )
         except ValueError as error:
-            refused.append((name, error))
-    if refused:
-        others = ", ".join(repr(name) for name, _ in refused[1:])
-        raise ValueError(f"{refused[0][1]}" + (f"; nor can be read: {others}" if others else ""))
+            columns.append(Column(name, label, np.empty(0), refused=str(error)))
     if not columns:
         raise ValueError(f"{side} must have at least one column, got none")
-    _check_lengths(columns)
+    _check_lengths([column for column in columns if not column.refused])
     return columns
+
+
+def require_readable(columns: Sequence[Column]) -> None:
+    """Refuse columns that could not be read.
+
+    Raises:
+        ValueError: saying why of the first, and naming the others.
+    """
+    refused = [column for column in columns if column.refused]
+    if refused:
+        others = ", ".join(repr(column.name) for column in refused[1:])
+        raise ValueError(refused[0].refused + (f"; nor can be read: {others}" if others else ""))
 
 
 def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
@@ -87,6 +122,7 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
     Raises:
         ValueError: its values are infinite, neither numbers nor text, or too many categories.
     """
+    note = ""
     if hasattr(raw, "iloc") and hasattr(raw, "cat"):  # a pandas category
         codes = np.where(raw.cat.codes < 0, np.nan, raw.cat.codes)
         unordered = kind == "category" or not raw.cat.ordered
@@ -95,12 +131,15 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
         array = _array(raw, label)
         unordered = kind == "category" or _is_text(array, label)
         codes, words = _codes(array, label) if unordered else (_numbers(array, label), [])
+        odd = _no_number(words)
+        if odd is not None and kind == "auto":
+            note = f"{label} was taken as {len(words)} categories, as {odd!r} is no number"
     if unordered and kind == "numeric":
         raise ValueError(f"{label} must hold numbers, found text or categories{_such_as(words)}")
     if unordered:
         _check_categories(codes, words, label)
     _check_finite(codes, label)
-    return Column(name, label, np.asarray(codes, dtype=np.float64), unordered)
+    return Column(name, label, np.asarray(codes, dtype=np.float64), unordered, note)
 
 
 def encode(column: Column, rows: npt.NDArray[np.bool_] | None) -> Array:
@@ -249,13 +288,19 @@ def _check_categories(codes: Array, words: list[Any], label: str) -> None:
     if count <= MAX_CATEGORIES:
         return
     hint = "merge the rare ones, leave it out, or give it an order"
-    odd = next((word for word in words if not _is_number(word)), None)
-    if odd is not None and sum(map(_is_number, words)) > len(words) / 2:
+    odd = _no_number(words)
+    if odd is not None:
         hint = f"it looks like numbers, but {odd!r} is none"
     raise ValueError(
         f"{label} must have at most {MAX_CATEGORIES} categories, found {count}{_such_as(words)};"
         f" {hint}"
     )
+
+
+def _no_number(words: list[Any]) -> Any:
+    """Return the first word that is no number among those that mostly are; else None."""
+    odd = next((word for word in words if not _is_number(word)), None)
+    return odd if sum(map(_is_number, words)) > len(words) / 2 else None
 
 
 def _is_number(word: Any) -> bool:
@@ -275,13 +320,12 @@ def _check_finite(values: Array, label: str) -> None:
     if infinite.any():
         raise ValueError(
             f"{label} must be finite, found {values[infinite][0]} in {infinite.sum()} of"
-            f" {len(values)} rows, first in row {int(infinite.argmax())}"
+            f" {len(values)} rows, first in row {int(infinite.argmax())}, counted from 0"
         )
 
 
 def _check_lengths(columns: list[Column]) -> None:
-    first = columns[0]
-    for column in columns:
+    for first, column in pairwise(columns):
         if len(column.values) != len(first.values):
             raise ValueError(
                 f"{column.label} must have {len(first.values)} rows like {first.label},"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -72,8 +73,14 @@ class Estimator:
 
         Raises:
             ValueError: as in `estimate`.
+
+        Warns:
+            UserWarning: for what `estimate` says in its warnings.
         """
-        return self(x, y).median
+        found = self(x, y)
+        if found.warnings:
+            warnings.warn("; ".join(found.warnings), UserWarning, stacklevel=2)
+        return found.median
 
     def quantiles(self, x: Tensor, y: Tensor, *, prep: str = "rank") -> Tensor:
         """Return the network's quantiles as a tensor: to train through, or for many samples.
@@ -89,6 +96,9 @@ class Estimator:
 
         Raises:
             ValueError: shapes that do not belong together, or cells that have no answer.
+
+        Warns:
+            UserWarning: rows or columns outside the trained range.
         """
         left, right = _batched(x, "x"), _batched(y, "y")
         if x.ndim == 3 != y.ndim or y.ndim == 3 != x.ndim or left.shape[:2] != right.shape[:2]:
@@ -97,6 +107,9 @@ class Estimator:
             )
         place = next(self.network.parameters()).device
         values = torch.cat([left.double(), right.double()], dim=2).to(place)
+        said = self.training.outside(left.shape[1], left.shape[2], right.shape[2])
+        if said:
+            warnings.warn("; ".join(said), UserWarning, stacklevel=2)
         answer: Tensor = self.network(values, left.shape[2], prep=prep)
         return answer if x.ndim == 3 else answer[0]
 
@@ -139,7 +152,7 @@ class Estimator:
     def _warnings(self, sample: Sample, highest: float, units: Units) -> list[str]:
         """Say what the number does not: rows left out, parts, and values beyond the training."""
         known, n = self.training, len(sample.x)
-        said = []
+        said = list(sample.notes)
         if sample.dropped:
             said.append(
                 f"{sample.dropped} of {n + sample.dropped} rows have a missing value and were left"
@@ -152,11 +165,8 @@ class Estimator:
                 f" interleaved parts; the interval is that of one part of {n // count} rows, so"
                 " rather too wide"
             )
-        elif n < known.n[0]:
-            said.append(_outside("n", n, known.n))
-        for name, side in (("dim_x", sample.x), ("dim_y", sample.y)):
-            if not known.dim[0] <= side.shape[1] <= known.dim[1]:
-                said.append(_outside(name, side.shape[1], known.dim))
+        within = min(n, known.n[1])
+        said += known.outside(within, sample.x.shape[1], sample.y.shape[1])
         smaller = min(sample.x.shape[1], sample.y.shape[1])
         limit = min(known.mi[1], known.rate[1] * smaller)
         if highest > limit:
@@ -230,10 +240,6 @@ def open_model(model: Estimator | Path | str) -> Estimator:
 @cache
 def _read_once(path: Path) -> Estimator:
     return Estimator.load(path)
-
-
-def _outside(name: str, value: int, trained: tuple[int, int]) -> str:
-    return f"{name} = {value} lies outside the trained range {trained[0]}..{trained[1]}"
 
 
 def _batched(side: Tensor, name: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mistdata.errors import did_you_mean
-from mistdata.estimator.columns import Array, Column, read_columns
+from mistdata.estimator.columns import Array, Column, read_each, require_readable
 from mistdata.estimator.estimate import Estimator, open_model
 from mistdata.estimator.result import Estimate, Units, check_level, check_units
 from mistdata.estimator.sample import Sample, join
@@ -112,8 +112,11 @@ class Matrix:
             path: of the picture.
 
         Raises:
+            ValueError: the path does not end in .png.
             MistdataError: Matplotlib is missing.
         """
+        if Path(path).suffix.lower() != ".png":
+            raise ValueError(f"path must end in .png, got {str(path)!r}")
         from mistdata.estimator.heatmap import draw_intervals, draw_square
 
         if self.target is None:
@@ -129,6 +132,7 @@ def matrix(
     *,
     target: str | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
+    categories: Collection[str] = (),
     level: float = 0.9,
     units: Units = "nats",
     model: Estimator | Path | str = "small",
@@ -138,8 +142,9 @@ def matrix(
 ) -> Matrix:
     """Estimate the mutual information of every pair of columns, or of all with a target.
 
-    Every pair uses the rows that are complete in it. A pair without an answer - fewer than 8 such
-    rows, or a column that does not vary in them - stays blank and says why.
+    Every pair uses the rows that are complete in it. A pair without an answer stays blank and says
+    why: a column that cannot be read, fewer than 8 such rows, or a column that does not vary in
+    them.
 
     Args:
         frame: (n, columns): pandas DataFrame, mapping of names to columns, or array, whose columns
@@ -147,6 +152,7 @@ def matrix(
         target: a column or a group that everything else is held against; None for every pair.
         groups: names of groups and their columns; columns of no group are left out. Each group is
             one variable of several columns.
+        categories: columns of numbers that stand for categories without an order.
         level: of the intervals.
         units: 'nats' or 'bits'.
         model: 'small', 'base', a path, or an `Estimator`.
@@ -156,7 +162,7 @@ def matrix(
         on_done: is told how many more are done.
 
     Raises:
-        ValueError: a column that cannot be read, or a name that is not there.
+        ValueError: a target that cannot be read, or no two columns, or a name that is not there.
 
     Example:
         >>> table = mistdata.matrix(frame, target="outcome")       # doctest: +SKIP
@@ -165,7 +171,7 @@ def matrix(
     chosen = open_model(model)
     check_level(level, chosen.network.config.levels)
     check_units(units)
-    variables = _variables(read_frame(frame), groups, target)
+    variables = _variables(read_frame(frame, categories), groups, target)
     names = [name for name in variables if name != target]
     wanted = list(_wanted(names, target))
     joined = [_join(variables[x], variables[y]) for x, y in wanted]
@@ -182,21 +188,27 @@ def matrix(
     return Matrix(tuple(names), target, pairs, level, units)
 
 
-def read_frame(frame: Any) -> dict[str, Column]:
+def read_frame(frame: Any, categories: Collection[str] = ()) -> dict[str, Column]:
     """Read the columns of a frame by name.
 
     Args:
         frame: as in `matrix`.
+        categories: likewise.
 
     Raises:
-        ValueError: two columns of one name, or a column that cannot be read.
+        ValueError: two columns of one name, columns of which at most one can be read, or a name
+            that is not there.
     """
-    columns = read_columns(frame, "frame")
+    columns = read_each(frame, "frame", categories=categories)
+    if sum(not column.refused for column in columns) < 2:
+        require_readable(columns)
     named = {column.name: column for column in columns}
     if len(named) < len(columns):
         names = [column.name for column in columns]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"frame must have one column of each name, found two called {twice!r}")
+    for name in categories:
+        _require(name, named, "categories")
     return named
 
 
@@ -214,6 +226,8 @@ def _variables(
     for name, members in found.items():
         if name != target and target is not None and _shared(members, found[target]):
             raise ValueError(f"target {target!r} must not be part of {name!r}")
+    if target is not None:
+        require_readable(found[target])
     if len(found) < 2:
         raise ValueError(f"there must be at least two variables, got {len(found)}")
     return found

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mistdata.estimator.columns import Array, Column, Kind, encode, read_columns
+from mistdata.estimator.columns import Array, Column, Kind, encode, read_columns, require_readable
 from mistdata.estimator.prepare import MIN_ROWS
 
 Missing = Literal["drop", "raise"]
@@ -22,11 +22,13 @@ class Sample:
         x: (n, dim_x) float64.
         y: (n, dim_y) float64.
         dropped: rows that were left out, as a value was missing.
+        notes: what the owner of a column may not expect of how it was read.
     """
 
     x: Array
     y: Array
     dropped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_sides(
@@ -73,9 +75,11 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
 
     Raises:
         ValueError: on unequal numbers of rows, fewer than 8 complete ones, a column that does not
-            vary within them, or a missing value where these are refused.
+            vary within them, or a missing value where these are refused; or a column could not be
+            read.
     """
     check_missing(missing)
+    require_readable((*x, *y))
     n, other = len(x[0].values), len(y[0].values)
     if n != other:
         raise ValueError(f"both sides must have the same number of rows, got {n} and {other}")
@@ -90,4 +94,4 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
         raise ValueError(f"there must be at least {MIN_ROWS} {what}, got {used}")
     rows = None if used == n else complete
     left, right = (np.concatenate([encode(c, rows) for c in side], axis=1) for side in (x, y))
-    return Sample(left, right, n - used)
+    return Sample(left, right, n - used, tuple(c.note for c in (*x, *y) if c.note))

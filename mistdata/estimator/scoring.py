@@ -12,6 +12,7 @@ import numpy as np
 
 from mistdata.estimator.columns import Array, Column, Kind
 from mistdata.estimator.estimate import Estimator, open_model
+from mistdata.estimator.matrix import QUERIES
 from mistdata.estimator.result import Estimate
 from mistdata.estimator.sample import join, read_sides
 
@@ -23,6 +24,7 @@ def mutual_information(
     model: Estimator | Path | str = "small",
     X_kind: Kind = "auto",
     y_kind: Kind = "auto",
+    queries: int = QUERIES,
 ) -> Array:
     """Return the mutual information of every feature with the target, in nats.
 
@@ -35,6 +37,7 @@ def mutual_information(
         model: as in `estimate`.
         X_kind: as in `estimate`.
         y_kind: as in `estimate`.
+        queries: as in `matrix`.
 
     Returns:
         (features,) medians; 0 for a feature that never varies.
@@ -53,7 +56,7 @@ def mutual_information(
     features, target = read_sides(X, y, X_kind, y_kind, "Xy")
     varying = [index for index, feature in enumerate(features) if _varies(feature)]
     samples = [join([features[index]], target) for index in varying]
-    answers = chosen.answers(samples, level=0.5, units="nats")
+    answers = chosen.answers(samples, level=0.5, units="nats", queries=queries)
     scores = np.zeros(len(features))
     scores[varying] = [answer.median for answer in answers]
     _warn(answers)

@@ -172,3 +172,11 @@ MANY = [f"w{i}" for i in range(MAX_CATEGORIES + 1)]
 def test_what_cannot_be_read_is_one_error_that_names_the_column(data, kind, message):
     with pytest.raises(ValueError, match=message):
         read_columns(data, "x", kind)
+
+
+def test_a_stray_word_among_numbers_is_told():
+    words = ["1", "2", "3", "n.a."] * 5
+    (column,) = read_columns(words, "x")
+    assert column.note == "x was taken as 4 categories, as 'n.a.' is no number"
+    for silent in (read_columns(words, "x", "category"), read_columns(["a", "b"], "x")):
+        assert silent[0].note == ""

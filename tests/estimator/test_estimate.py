@@ -228,3 +228,16 @@ def test_without_torch_the_extra_is_named():
     assert finished.stderr.splitlines()[-1].endswith(
         "the estimator needs torch and safetensors: pip install 'mistdata[estimator]'"
     )
+
+
+def test_bare_numbers_and_quantiles_warn_outside_the_trained_range():
+    estimator = tiny_estimator(n=(200, 500))
+    x, y = sample(n=30, dim_x=5, dim_y=1)
+    with pytest.warns(
+        UserWarning, match=r"n = 30 lies outside .*; dim_x = 5 lies outside"
+    ) as told:
+        median = estimator.estimate(x, y)
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"n = 30 lies outside .*; dim_x = 5 lies outside"):
+        estimator.quantiles(torch.from_numpy(x), torch.from_numpy(y))
+    assert median == estimator(x, y).median

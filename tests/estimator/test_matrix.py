@@ -153,7 +153,32 @@ def test_frames_that_cannot_be_read_are_refused():
     with pytest.raises(ValueError, match="found two called 'a'"):
         ask(table().set_axis(["a", "a", "b", "c"], axis=1))
     with pytest.raises(ValueError, match=r"column 'b' must be finite.*; nor can be read: 'c'"):
-        ask(table().assign(b=np.inf, c=[{}] * 60))
+        ask(table().assign(b=np.inf, c=[{}] * 60)[["a", "b", "c"]])
+    with pytest.raises(ValueError, match="'b' must be finite"):
+        ask(table().assign(b=np.inf), target="b")
+
+
+def test_a_column_that_cannot_be_read_is_blank_and_says_why():
+    frame = table()
+    found = ask(frame.assign(name=[f"n{i}" for i in range(60)]), groups={
+        "one": ["a"], "two": ["b", "name"], "three": ["c"]})  # fmt: skip
+    assert [pair.estimate is None for pair in found.pairs] == [True, False, True]
+    assert "'name' must have at most 32 categories, found 60" in found.pairs[0].reason
+    assert found.array()[0, 2] == ask(frame).array()[0, 2]
+
+
+def test_numbers_may_be_declared_categories():
+    codes = np.random.default_rng(1).integers(0, 3, 60)
+    words = np.array(["oslo", "rome", "bern"])[codes]
+    declared = ask(table().assign(site=codes), target="site", categories=["site"])
+    np.testing.assert_allclose(
+        declared.array(), ask(table().assign(site=words), target="site").array(), rtol=1e-4
+    )
+    assert not np.allclose(
+        declared.array(), ask(table().assign(site=codes), target="site").array()
+    )
+    with pytest.raises(ValueError, match="categories: no column 'sites'; did you mean 'site'"):
+        ask(table().assign(site=codes), categories=["sites"])
 
 
 def test_pictures_are_drawn(tmp_path):
@@ -164,6 +189,11 @@ def test_pictures_are_drawn(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
     names = {f"{i}": np.random.default_rng(i).normal(size=20) for i in range(20)}
     ask(names).heatmap(tmp_path / "many.png")
+
+
+def test_a_picture_is_a_png(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.png, got .*a\.pdf"):
+        ask(table()).heatmap(tmp_path / "a.pdf")
 
 
 def test_variables_that_tell_much_of_each_other_stand_together():
