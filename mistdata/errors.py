@@ -30,6 +30,12 @@ class Incomplete(MistdataError):
     exit_code = 3
 
 
+class Unreachable(MistdataError):
+    """A server does not answer, or refuses; the same command again resumes."""
+
+    exit_code = 3
+
+
 class OtherPlan(MistdataError):
     """The store belongs to another plan."""
 

@@ -132,7 +132,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def _hub_card(store: Path, dataset: MetaDataset) -> str:
     """The card of the store, with the files of every split in its front matter."""
-    text = (store / card.README).read_text()
+    text = (store / card.README).read_bytes().decode()
     _, front, body = text.split("---\n", 2)
     kept = front.partition("configs:")[0]
     splits = dict.fromkeys(dataset.column("split").tolist())

@@ -1,13 +1,14 @@
 """Repair: make again, byte for byte, what `verify` finds damaged.
 
 Everything in a store is a function of its plan, and the plan of the recipe in plan.json. What is
-damaged is made again in a folder beside the store, held against the manifest, and only then put
-in its place; an interrupted repair goes on from that folder. Flows that carry a store are not made
-again: they are what it was made from.
+damaged is made again in a folder beside the store (of a store under a URL: beside the cache), held
+against the manifest, and only then put in its place; an interrupted repair goes on from that
+folder. Flows that carry a store are not made again: they are what it was made from.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import Recipe, parse_recipe
 from mistdata.pipeline.run import Executor, generate
 from mistdata.store import card, layout, ledger
+from mistdata.store.cache import Cache
 from mistdata.store.commit import make_folder, sha256_of, write_durably
 from mistdata.store.ledger import Manifest, Shard
+from mistdata.store.place import Remote
 from mistdata.store.seal import restore_described, seal
 from mistdata.verify import Report, verify
 
@@ -96,7 +99,7 @@ def repair(
 
 
 class _Bench:
-    """The folder beside a store where damaged parts are made again.
+    """The folder where damaged parts are made again.
 
     Args:
         store: the damaged store.
@@ -105,7 +108,7 @@ class _Bench:
 
     def __init__(self, store: Path, plan: Plan) -> None:
         self.store, self.plan = store, plan
-        self.folder = store.with_name(f".{store.name}.repair")
+        self.folder = _folder(store)
         self.manifest = _readable_manifest(store)
         self.has_receipts = (store / ledger.RECEIPTS).exists()
         self.made: list[str] = []
@@ -165,6 +168,13 @@ class _Bench:
     def clear(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _folder(store: Path) -> Path:
+    if isinstance(store, Remote):
+        called = hashlib.sha256(store.url.encode()).hexdigest()[:16]
+        return Cache.of_user().folder.with_name("mistdata-repair") / called
+    return store.with_name(f".{store.name}.repair")
 
 
 def _plan_of(store: Path, recipe: Recipe | None, limit: int | None) -> Plan:

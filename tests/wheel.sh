@@ -31,6 +31,10 @@ if message=$(mistdata generate "$root/tests/data/small.toml" other 2>&1); then
   echo "expected a failure without the extra"; exit 1
 fi
 grep -q 'mistdata\[cluster\]' <<<"$message"
+if message=$(mistdata inspect s3://bucket/store 2>&1); then
+  echo "expected a failure without the extra"; exit 1
+fi
+grep -q 'mistdata\[remote\]' <<<"$message"
 # The weights are in the wheel; without its extra, the estimator is asked for by name.
 python -m zipfile -l "$work"/dist/*.whl | grep -q 'mistdata/estimator/weights/small.safetensors'
 printf 'a,b\n1,2\n2,1\n' >table.csv

@@ -11,7 +11,23 @@ from typing import Any
 
 import click
 
-store_path = click.Path(path_type=Path)
+
+class StorePath(click.Path):
+    """A folder, or a URL, of a store."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the place that is meant."""
+        from mistdata.store.place import place
+
+        if "://" in str(value):
+            return place(value)
+        return super().convert(value, param, ctx)
+
+
+store_path = StorePath()
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

@@ -25,6 +25,7 @@ from mistdata.errors import MistdataError
 from mistdata.estimator.checkpoint import write_atomically
 from mistdata.flows.architecture import Architecture, build_layers, quickened
 from mistdata.flows.preparation import step_of, step_record
+from mistdata.store.place import place
 
 SCHEMA = 1
 DESCRIPTION, TENSORS = "flow.json", "weights.safetensors"
@@ -161,7 +162,7 @@ def load_flow(folder: Path | str) -> Flow:
     """Open a flow, once its tensors are known to be those that its description names.
 
     Args:
-        folder: of the flow.
+        folder: of the flow; its URL will do.
 
     Returns:
         The flow in evaluation mode, in float64, on the CPU.
@@ -169,7 +170,7 @@ def load_flow(folder: Path | str) -> Flow:
     Raises:
         FlowError: there is no flow, or it was altered.
     """
-    folder = Path(folder)
+    folder = place(folder)
     description = describe_flow(folder)
     path = folder / TENSORS
     if not path.is_file():

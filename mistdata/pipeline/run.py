@@ -21,6 +21,7 @@ from mistdata.pipeline.executors import Executor, InProcess, LocalWorkers, Sched
 from mistdata.pipeline.fill import Filled, fill_shard, init_store
 from mistdata.pipeline.plan import Plan
 from mistdata.store import ledger
+from mistdata.store.commit import appending
 from mistdata.store.ledger import Manifest, Shard
 from mistdata.store.seal import seal
 
@@ -106,7 +107,7 @@ def _log(store: Path) -> Iterator[Callable[[Filled], None]]:
     """Open this run's log; logs are never part of a store's identity."""
     host = socket.gethostname()
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{host}-{os.getpid()}.jsonl"
-    with (store / ledger.LOGS / name).open("a") as file:
+    with appending(store / ledger.LOGS / name) as file:
 
         def write(filled: Filled) -> None:
             line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "host": host}

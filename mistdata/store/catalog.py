@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mistdata.distributions.priors import Array
 from mistdata.errors import VerificationFailed
 from mistdata.store.layout import FORMAT
+from mistdata.store.place import Remote
 
 _ROW_GROUP = 65_536
 _KEY = b"mistdata"
@@ -307,7 +308,8 @@ def _encode(table: pa.Table, metadata: Mapping[str, Any]) -> bytes:
 
 def _read_as(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        table = pq.read_table(path, memory_map=False, partitioning=None)
+        source = pa.BufferReader(path.read_bytes()) if isinstance(path, Remote) else path
+        table = pq.read_table(source, memory_map=False, partitioning=None)
         table.validate(full=True)  # an index may point outside its dictionary
         _require_format(table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -1,7 +1,8 @@
 """Durable writes: after one returns, the whole file is there, also after a power cut.
 
 A file becomes visible by a rename or a link of a complete, synced temporary file; its folder is
-synced after. No locks, no leases, no clocks.
+synced after. No locks, no leases, no clocks. An object of a bucket appears whole, and durable, as
+the bucket says; exclusive creation is its put-if-absent.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from mistdata.distributions.priors import Array
+from mistdata.errors import Unreachable
+from mistdata.store.place import Remote
 
 PAGE = 4096
 _TEMPORARY = ".tmp"
@@ -33,6 +38,9 @@ def page_aligned(length: int) -> Array:
 
 def write_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file, replacing an older one; on any error nothing becomes visible."""
+    if isinstance(path, Remote):
+        path.write(b"".join(chunks))
+        return
     with _temporary(path, chunks) as temporary:
         temporary.replace(path)
         sync_folder(path.parent)
@@ -40,12 +48,17 @@ def write_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that shows by itself whether it is whole; a power cut may take it back."""
+    if isinstance(path, Remote):
+        path.write(content)
+        return
     with _temporary(path, [content], sync=False) as temporary:
         temporary.replace(path)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
     """Write a file unless it exists; return whether this call created it."""
+    if isinstance(path, Remote):
+        return path.create(content)
     with _temporary(path, [content]) as temporary:
         try:
             os.link(temporary, path)
@@ -56,7 +69,9 @@ def create_exclusively(path: Path, content: bytes) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents durably."""
+    """Create a folder and its parents durably; buckets need none."""
+    if isinstance(path, Remote):
+        return
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
@@ -72,6 +87,8 @@ def sync_files(paths: Iterable[Path]) -> None:
     """Make files durable that `write_whole` wrote."""
     folders = set()
     for path in paths:
+        if isinstance(path, Remote):
+            continue
         _sync(path)
         folders.add(path.parent)
     for folder in folders:
@@ -93,7 +110,9 @@ def sha256_of(path: Path) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that killed writers left in a folder."""
+    """Remove temporary files that killed writers left in a folder; buckets have none."""
+    if isinstance(folder, Remote):
+        return
     for path in folder.iterdir():
         if is_leftover(path):
             path.unlink(missing_ok=True)
@@ -102,6 +121,21 @@ def remove_leftovers(folder: Path) -> None:
 def is_leftover(path: Path) -> bool:
     """Tell whether a file is one that a writer was at, or left when it was killed."""
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """Open a log for new lines; an object of a bucket is written when the block ends."""
+    if not isinstance(path, Remote):
+        with path.open("a") as file:
+            yield file
+        return
+    lines = io.StringIO()
+    try:
+        yield lines
+    finally:
+        with suppress(Unreachable):  # no store depends on its logs
+            path.write(lines.getvalue().encode())
 
 
 @contextmanager

@@ -1,29 +1,33 @@
 """Reading a store: `MetaDataset`, its catalog and its values.
 
-Values are read from a memory map of the shard files; where a store is laid out differently (say,
-compressed by somebody else) they are read through Zarr. Both give the same bits.
+Values are read from a memory map of the shard files, or of local copies of them where the store
+lies under a URL; where a store is laid out differently (say, compressed by somebody else) they are
+read through Zarr. All give the same bits.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+import google_crc32c
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger
+from mistdata.store.cache import Cache
 from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
+from mistdata.store.place import Remote, place
+from mistdata.store.values import FetchedValues, Values, ZarrValues, open_values
 
-_SPARE_DESCRIPTORS = 256
+Verify = Literal["size", "crc"]
 
 
 class Packed(NamedTuple):
@@ -77,11 +81,13 @@ class MetaDataset:
         self,
         path: Path,
         digest: str,
-        values: Mapping[str, _Values],
+        values: Mapping[str, Values],
         table: catalog.Table,
         manifest: Manifest | None,
+        verify: Verify = "size",
     ) -> None:
         self.path = path
+        self.verify = verify
         self.digest = digest
         self.manifest = manifest
         self._values = values
@@ -99,6 +105,8 @@ class MetaDataset:
         row = catalog.row(self._table, index)
         size = row["n"] * (row["dim_x"] + row["dim_y"])
         values = self._values[row["split"]].view(row["offset"], size)
+        if self.verify == "crc":
+            self._require_crc(index, values)
         table = values.reshape(row["n"], row["dim_x"] + row["dim_y"])
         return Dataset(table[:, : row["dim_x"]], table[:, row["dim_x"] :], row)
 
@@ -133,6 +141,7 @@ class MetaDataset:
             self._values,
             self._table.take(np.searchsorted(self.column("dataset_id"), keep)),
             self.manifest,
+            self.verify,
         )
 
     def read(
@@ -154,6 +163,9 @@ class MetaDataset:
             IndexError: a position outside 0 .. len - 1.
             TypeError: positions that are not whole numbers, or `out` is not float32.
             ValueError: a dataset has fewer than `skip` + `rows` rows, or `out` is too small.
+            VerificationFailed: the store was opened with verify="crc" and a dataset is damaged, or
+                a shard that is read for the first time is.
+            Unreachable: a shard cannot be had from its server.
         """
         index = _whole_numbers(positions)
         if index.size and not (index.min() >= 0 and index.max() < len(self)):
@@ -181,12 +193,37 @@ class MetaDataset:
     def _copy(self, index: Array, offsets: Array, ends: Array, out: Array) -> None:
         readers = [self._values[split] for split in self._splits]
         split = self._split_of[index].tolist()
+        for code, reader in enumerate(readers):
+            if isinstance(reader, FetchedValues):
+                reader.prepare(offsets[self._split_of[index] == code])
+        if self.verify == "crc":
+            self._check(index, readers)
         one = readers[0] if len(readers) == 1 else None
         start = 0
         for code, offset, end in zip(split, offsets.tolist(), ends.tolist(), strict=True):
             reader = one or readers[code]
             out[start:end] = reader.view(offset, end - start)
             start = end
+
+    def _check(self, index: Array, readers: list[Values]) -> None:
+        """Hold whole datasets against the catalog, also where only some rows are read."""
+        sizes = catalog.sizes(self._table)[index].tolist()
+        offsets, split = self._offsets[index].tolist(), self._split_of[index].tolist()
+        for row, code, offset, size in zip(index.tolist(), split, offsets, sizes, strict=True):
+            self._require_crc(row, readers[code].view(offset, size))
+
+    def _require_crc(self, index: int, values: Array) -> None:
+        if google_crc32c.value(np.ascontiguousarray(values)) != self._crcs[index]:
+            row = catalog.row(self._table, index)
+            raise VerificationFailed(
+                f"{self.path / layout.shard_name(row['split'], row['shard'])}: the crc32c of"
+                f" dataset {row['dataset_id']} differs; see `mistdata verify`"
+            )
+
+    @cached_property
+    def _crcs(self) -> list[int]:
+        crcs: list[int] = self.column("crc32c").tolist()
+        return crcs
 
     @cached_property
     def _shapes(self) -> Int64[Array, "datasets 3"]:
@@ -218,77 +255,53 @@ class MetaDataset:
         return position % length
 
 
-class _MappedValues:
-    """The values of one split through memory maps of its shard files, opened at first use."""
-
-    def __init__(self, store: Path, split: str, shards: int, shard_length: int) -> None:
-        self._paths = [store / layout.shard_name(split, k) for k in range(shards)]
-        self._length = shard_length
-        self._maps: list[Array | None] = [None] * shards
-
-    def view(self, offset: int, size: int) -> Array:
-        """Return `size` values from `offset`, without copying."""
-        shard, start = divmod(offset, self._length)
-        values = self._maps[shard]
-        if values is None:
-            values = self._open(shard)
-        return values[start : start + size]
-
-    def _open(self, shard: int) -> Array:
-        try:
-            values = layout.map_shard(self._paths[shard], self._length)
-        except ValueError as error:
-            raise VerificationFailed(str(error)) from None
-        self._maps[shard] = values
-        return values
-
-
-class _ZarrValues:
-    """The values of one split through Zarr, for stores laid out differently."""
-
-    def __init__(self, store: Path, split: str) -> None:
-        self._array = layout.open_array(store / layout.values_folder(split))
-
-    def view(self, offset: int, size: int) -> Array:
-        """Return `size` values from `offset`."""
-        values: Array = self._array[offset : offset + size]
-        values.flags.writeable = False
-        return values
-
-
-_Values = _MappedValues | _ZarrValues
-
-
-def open_store(path: str | os.PathLike[str], *, allow_partial: bool = False) -> MetaDataset:
+def open_store(
+    path: str | os.PathLike[str], *, allow_partial: bool = False, verify: Verify = "size"
+) -> MetaDataset:
     """Open a sealed store for reading.
 
+    Of a store under a URL, whole shards are copied when they are first read, to the folder that
+    MISTDATA_CACHE names (default ~/.cache/mistdata), which holds at most MISTDATA_CACHE_GB
+    gigabytes (default 50); every copy is held against the sha256 in the manifest.
+
     Args:
-        path: the folder of the store.
+        path: the folder of the store, or its URL: s3://BUCKET/NAME, gs://, az://, https://.
         allow_partial: also open a store that is not sealed, with the datasets of the shards that
             are durable so far.
+        verify: 'size' checks the size of every file when a folder is opened; 'crc' also the crc32c
+            of every dataset whenever it is read.
 
     Raises:
         NotAStore: there is no sealed store.
         VerificationFailed: the size of a file is not the one in the manifest.
+        Unreachable: the server of a URL does not answer.
+        ValueError: `verify` is neither.
     """
-    store = Path(path)
+    if verify not in get_args(Verify):
+        raise ValueError(f"verify must be one of {', '.join(get_args(Verify))}, got {verify!r}")
+    store = place(path)
     if not ledger.is_sealed(store):
         if (store / ledger.RECORD).exists() and not allow_partial:
             raise NotAStore(
                 f"{store}: not sealed yet; finish it with `mistdata generate` or `mistdata seal`,"
                 " or open it with allow_partial=True"
             )
-        return _open_partial(store)
+        return _open_partial(store, verify)
     manifest = ledger.read_manifest(store)
-    values = _readers(store, manifest.shards, manifest.shard_length)
-    _require_sizes(store, manifest, values)
-    if sha256_of(store / ledger.CATALOG) != manifest.files[ledger.CATALOG]["sha256"]:
-        raise VerificationFailed(f"{store / ledger.CATALOG}: not the one in the manifest")
-    table = catalog.read_catalog(store / ledger.CATALOG)
-    return MetaDataset(store, manifest.digest, values, table, manifest)
+    sha256s = {name: file["sha256"] for name, file in manifest.files.items()}
+    values = open_values(store, manifest.shards, manifest.shard_length, sha256s)
+    file = store / ledger.CATALOG
+    if isinstance(store, Remote):
+        file = Cache.of_user().copy(file, sha256s[ledger.CATALOG])
+    else:
+        _require_sizes(store, manifest, values)
+        if sha256_of(file) != sha256s[ledger.CATALOG]:
+            raise VerificationFailed(f"{file}: not the one in the manifest")
+    table = catalog.read_catalog(file)
+    return MetaDataset(store, manifest.digest, values, table, manifest, verify)
 
 
-def _open_partial(store: Path) -> MetaDataset:
+def _open_partial(store: Path, verify: Verify) -> MetaDataset:
     record = ledger.read_record(store)
     planned, shards = ledger.read_planned(store, record)
     receipts = [(shard, ledger.valid_receipt(store, shard, record)) for shard in shards]
@@ -296,36 +309,10 @@ def _open_partial(store: Path) -> MetaDataset:
     labels = catalog.label_table(receipt.labels for _, receipt in durable)
     rows = [np.arange(shard.start, shard.stop) for shard, _ in durable]
     kept = planned.take(np.concatenate([np.empty(0, np.int64), *rows]))
-    values = _readers(store, ledger.count_shards(shards), record.shard_length)
+    sha256s = {shard.file: receipt.sha256 for shard, receipt in durable}
+    values = open_values(store, ledger.count_shards(shards), record.shard_length, sha256s)
     table = catalog.build_catalog(kept, labels)
-    return MetaDataset(store, f"partial-{record.plan}", values, table, None)
-
-
-def _readers(store: Path, shards: Mapping[str, int], shard_length: int) -> dict[str, _Values]:
-    _allow_descriptors(sum(shards.values()) + _SPARE_DESCRIPTORS)
-    readers: dict[str, _Values] = {}
-    for split, count in shards.items():
-        readers[split] = _reader(store, split, count, shard_length)
-    return readers
-
-
-def _reader(store: Path, split: str, shards: int, shard_length: int) -> _Values:
-    folder = store / layout.values_folder(split)
-    try:
-        if layout.is_mappable(folder, shard_length):
-            return _MappedValues(store, split, shards, shard_length)
-        return _ZarrValues(store, split)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        message = " ".join(str(error).split())
-        raise VerificationFailed(f"{folder}: not a Zarr array: {message}") from None
-
-
-def _allow_descriptors(count: int) -> None:
-    """Raise this process's soft limit of open files: every mapped shard holds one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < count:
-        target = count if hard == resource.RLIM_INFINITY else min(count, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+    return MetaDataset(store, f"partial-{record.plan}", values, table, None, verify)
 
 
 def _whole_numbers(positions: Iterable[int] | Array) -> Array:
@@ -348,12 +335,12 @@ def _require_rows(shapes: Array, first: Array, rows: int) -> None:
         raise ValueError(f"rows = {rows}: a dataset has only {max(left.min(), 0)}")
 
 
-def _require_sizes(store: Path, manifest: Manifest, values: Mapping[str, _Values]) -> None:
+def _require_sizes(store: Path, manifest: Manifest, values: Mapping[str, Values]) -> None:
     """Check the size of every file; a split laid out differently has files of its own."""
     elsewhere = tuple(
         f"{layout.values_folder(split)}/c/"
         for split, reader in values.items()
-        if isinstance(reader, _ZarrValues)
+        if isinstance(reader, ZarrValues)
     )
     for name, expected in manifest.files.items():
         if name.startswith(elsewhere):

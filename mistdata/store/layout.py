@@ -19,6 +19,7 @@ import google_crc32c
 import numpy as np
 
 from mistdata.distributions.priors import Array
+from mistdata.store.place import Remote
 
 INNER_CHUNK = 65_536
 MOST_VALUES = 1 << 28  # of a shard: 1 GiB
@@ -156,6 +157,11 @@ def open_array(folder: Path) -> Any:
     """Open an array through Zarr itself."""
     import zarr
 
+    if isinstance(folder, Remote):
+        from zarr.storage import ObjectStore
+
+        bucket = ObjectStore(folder.client, read_only=True)
+        return zarr.open_array(bucket, path=folder.key, mode="r", zarr_format=3)
     return zarr.open_array(str(folder), mode="r", zarr_format=3)
 
 

@@ -25,8 +25,10 @@ from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
 from mistdata.repair import repair
 from mistdata.store import ledger
+from mistdata.store.place import _client, place
 from mistdata.verify import verify
 from tests.damage import flip
+from tests.servers import s3
 
 RECIPE = """
 name = "adapt-me"
@@ -124,6 +126,25 @@ def test_the_rows_of_the_store_come_back_from_what_is_stored(source, carried):
         assert np.abs(x - given.x).max() < 1e-3 * scale
         assert np.abs(y - given.y).max() < 1e-3 * (1 + np.abs(given.y).max())
         assert found.mi_loss_bound == pytest.approx(one.row["mi_loss_bound"], abs=1e-6)
+
+
+def test_a_bucket_may_hold_a_carried_store(source, carried, flows, tmp_path, monkeypatch):
+    monkeypatch.setenv("MISTDATA_CACHE", str(tmp_path))
+    with s3() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        _client.cache_clear()
+        bucket = place("s3://bucket/carried")
+        assert adapted(source, flows, bucket) == ledger.read_manifest(carried)
+        content = bytearray((bucket / "train/values/c/0").read_bytes())
+        content[1000] ^= 1
+        (bucket / "train/values/c/0").write(bytes(content))
+        assert repair(bucket, InProcess()).after.ok
+        assert not audit(bucket).problems
+        damaged = bytearray((bucket / "flows/x" / TENSORS).read_bytes())
+        damaged[-1] ^= 1
+        (bucket / "flows/x" / TENSORS).write(bytes(damaged))
+        assert [each.path for each in verify(bucket).problems] == [f"flows/x/{TENSORS}"]
 
 
 def test_a_carried_store_is_intact_and_its_data_bear_out_its_labels(carried):
