@@ -1,7 +1,8 @@
-"""A child process that ends right before a system call that changes a disk.
+"""A child process whose disk fails it: it ends before a system call, or the calls fail.
 
-For a power cut, what the child had not made durable by fsync is then taken away: entries of
-folders, and content of files.
+The calls that change a disk are numbered. From a number on the child is gone, or every call that
+needs room fails. For a power cut, what the child had not made durable by fsync is taken away:
+entries of folders, and content of files.
 """
 
 import os
@@ -11,9 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from mistdata.errors import Incomplete
 from mistdata.pipeline.run import InProcess, generate
 
-CRASHED = 9
+CRASHED, REFUSED = 9, 10
+NEED_ROOM = ("open", "write", "fsync", "link", "mkdir")
 CHANGING = ("open", "write", "fsync", "replace", "link", "unlink", "mkdir")
 
 
@@ -62,10 +65,16 @@ class Disk:
 
 
 class Watch:
-    """Numbers the calls from now on, and ends this process right before number `crash_at`."""
+    """Numbers the calls from now on; from number `point` on the disk fails.
 
-    def __init__(self, crash_at, power_cut):
-        self.crash_at, self.power_cut = crash_at, power_cut
+    Args:
+        point: the first call that does not succeed; None for none.
+        power_cut: whether a crash takes away what is not durable.
+        error: the number of an error that calls raise; None for a crash.
+    """
+
+    def __init__(self, point, power_cut=False, error=None):
+        self.point, self.power_cut, self.error = point, power_cut, error
         self.disk, self.count = Disk(), 0
         self.originals = {name: getattr(os, name) for name in CHANGING}
         for name, original in self.originals.items():
@@ -75,8 +84,11 @@ class Watch:
         """Stand in for a system call."""
         if name == "open" and not arguments[1] & os.O_CREAT:
             return original(*arguments, **options)
-        if self.count == self.crash_at:
-            self.crash(name, arguments)
+        if self.point is not None and self.count >= self.point:
+            if self.error is None:
+                self.crash(name, arguments)
+            elif name in NEED_ROOM:
+                raise OSError(self.error, os.strerror(self.error), str(arguments[0]))
         self.count += 1
         result = original(*arguments, **options)
         self.disk.note(name, arguments)
@@ -94,18 +106,30 @@ class Watch:
         os._exit(CRASHED)
 
 
-def run_in_child(plan, store, crash_at, power_cut):
-    """Generate in a child; return whether it crashed, and how many calls it made if not."""
+def run_in_child(plan, store, *watched):
+    """Generate in a child.
+
+    Args:
+        plan: of the store.
+        store: its folder.
+        *watched: the arguments of `Watch`.
+
+    Returns:
+        Whether it crashed or gave up, and how many calls it made if not.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            watch = Watch(crash_at, power_cut)
+            watch = Watch(*watched)
             generate(plan, store, InProcess())
             with os.fdopen(writing, "w") as pipe:
                 pipe.write(str(watch.count))
             code = 0
+        except (Incomplete, OSError):
+            assert watch.error is not None
+            code = REFUSED
         except BaseException:
             traceback.print_exc()
             raise
@@ -116,5 +140,5 @@ def run_in_child(plan, store, crash_at, power_cut):
     with os.fdopen(reading) as pipe:
         said = pipe.read()
     code = os.waitstatus_to_exitcode(status)
-    assert code in (0, CRASHED)
-    return code == CRASHED, int(said or 0)
+    assert code in (0, CRASHED, REFUSED)
+    return code != 0, int(said or 0)

@@ -1,10 +1,11 @@
-"""A crash before any one system call of a whole run, by a kill and by a power cut.
+"""At any one system call of a whole run: a crash, a power cut, or a disk that fails from there on.
 
 The system calls that change a disk are counted and numbered; for every number a child process runs
 and ends right before that call (a write, in its middle). For the power cut, what the child had
 not made durable by fsync is then taken away: entries of folders, and content of files.
 """
 
+import errno
 import shutil
 import sys
 
@@ -29,14 +30,19 @@ def require_receipts_are_true(plan, store):
             assert sha256_of(store / shard.file) == receipt.sha256
 
 
+# Every point is tried by the slow tests, every so many-th by the fast ones.
+every = pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+
+
+@every
 @pytest.mark.parametrize("power_cut", [False, True], ids=["kill", "power cut"])
-def test_no_point_of_a_run_is_a_bad_one_to_crash(tmp_path, power_cut, capsys):
+def test_no_point_of_a_run_is_a_bad_one_to_crash(tmp_path, power_cut, step, capsys):
     plan = brief_plan()
     digest = generate(plan, tmp_path / "undisturbed", InProcess()).digest
     _, calls = run_in_child(plan, tmp_path / "counted", None, power_cut)
     assert calls > 50
     crashes = 0
-    for point in range(calls):
+    for point in range(0, calls, step):
         store = tmp_path / str(point)
         crashed, _ = run_in_child(plan, store, point, power_cut)
         assert crashed
@@ -51,3 +57,21 @@ def test_no_point_of_a_run_is_a_bad_one_to_crash(tmp_path, power_cut, capsys):
         shutil.rmtree(store)
     with capsys.disabled():
         sys.stdout.write(f" {crashes} crashes, 0 violations ")
+
+
+@every
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=["no room", "input or output"])
+def test_from_no_point_of_a_run_does_a_failing_disk_do_harm(tmp_path, error, step):
+    plan = brief_plan()
+    digest = generate(plan, tmp_path / "undisturbed", InProcess()).digest
+    _, calls = run_in_child(plan, tmp_path / "counted", None)
+    for point in range(step // 2, calls, step):
+        store = tmp_path / str(point)
+        run_in_child(plan, store, point, False, error)
+        require_receipts_are_true(plan, store)
+        assert not [path for path in store.rglob("*") if is_leftover(path)]
+        if ledger.is_sealed(store):
+            assert verify(store).ok
+        assert generate(plan, store, InProcess()).digest == digest
+        assert verify(store).ok
+        shutil.rmtree(store)
