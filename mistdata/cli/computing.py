@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from mistdata.pipeline.executors import Executor
+    from mistdata.pipeline.executors import Executor, Watcher
 
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -93,7 +95,7 @@ class Computing:
         tls = self._tls()
         if self.scheduler is not None or self.scheduler_file is not None:
             scheduler = executors.Scheduler(
-                self.scheduler, self.scheduler_file, tls, self.unencrypted
+                self.scheduler, self.scheduler_file, tls, self.unencrypted, watcher=_watcher()
             )
             scheduler.require_safe()
             return scheduler
@@ -102,7 +104,7 @@ class Computing:
         if self.in_process or any(value is not None for value in here.values()):
             return executors.InProcess()
         cores = len(os.sched_getaffinity(0))
-        return executors.LocalWorkers(self.workers or cores, self.adapt)
+        return executors.LocalWorkers(self.workers or cores, self.adapt, _watcher())
 
     def _tls(self) -> Any:
         from mistdata.pipeline.executors import Tls
@@ -112,6 +114,15 @@ class Computing:
         if named and len(named) < len(files):
             raise click.UsageError("give --tls-ca, --tls-cert and --tls-key together")
         return Tls(*named) if named else None
+
+
+def _watcher() -> Watcher:
+    """Tell a person where Dask's dashboard is; it needs the package bokeh."""
+    from mistdata.pipeline.executors import Watcher
+
+    if not sys.stderr.isatty() or find_spec("bokeh") is None:
+        return Watcher()
+    return Watcher(lambda link: click.echo(f"dashboard: {link}", err=True))
 
 
 def computing_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -150,7 +150,7 @@ def make_store(
             on_filled=on_filled,
             **task,
         )
-    run = _run(filled, time.perf_counter() - began)
+    run = _run(filled, time.perf_counter() - began, executor.watcher.retries)
     if manifest is None:
         done = {"store": str(store), "sealed": False, "shards": shards}
         text = f"{store}: {len(shards or [])} shards durable, not sealed"
@@ -159,7 +159,7 @@ def make_store(
     report(done | {"run": run}, as_json, f"{text}\n{_run_text(run)}")
 
 
-def _run(filled: Sequence[Any], seconds: float) -> dict[str, Any]:
+def _run(filled: Sequence[Any], seconds: float, retries: int) -> dict[str, Any]:
     """What this run did, which may have found some shards done."""
     datasets = sum(each.datasets for each in filled)
     return {
@@ -168,6 +168,7 @@ def _run(filled: Sequence[Any], seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "worker_seconds": round(sum(each.seconds for each in filled), 3),
         "datasets_per_second": round(datasets / seconds, 1),
+        "retries": retries,
     }
 
 
@@ -177,7 +178,7 @@ def _run_text(run: dict[str, Any]) -> str:
     return (
         f"filled {run['datasets']:,} datasets in {run['seconds']:,.1f} s:"
         f" {run['datasets_per_second']:,.0f} datasets/s, {run['worker_seconds']:,.1f}"
-        " worker-seconds"
+        f" worker-seconds, {run['retries']} retries"
     )
 
 

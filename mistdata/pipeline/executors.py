@@ -11,9 +11,10 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,9 +40,28 @@ _DASK_CONFIG = {
 }
 
 
+def _ignored(_link: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Watcher:
+    """What a run on a cluster tells.
+
+    Attributes:
+        on_dashboard: called with the address of Dask's dashboard.
+        retries: tasks that were given to another worker, as the first was lost.
+    """
+
+    on_dashboard: Callable[[str], None] = _ignored
+    retries: int = 0
+
+
 @dataclass(frozen=True)
 class InProcess:
     """Work in this process, one item after another."""
+
+    watcher: Watcher = field(default_factory=Watcher, compare=False)
 
     def run(
         self,
@@ -64,6 +84,7 @@ class LocalWorkers:
 
     workers: int
     adapt: tuple[int, int] | None = None
+    watcher: Watcher = field(default_factory=Watcher, compare=False)
 
     def run(
         self,
@@ -82,7 +103,7 @@ class LocalWorkers:
         if self.adapt:
             cluster.adapt(minimum=self.adapt[0], maximum=self.adapt[1])
         with cluster, distributed.Client(cluster) as client:
-            _run_with(distributed, client, folder, task, items, on_done)
+            _run_with(distributed, client, self.watcher, folder, task, items, on_done)
 
 
 @dataclass(frozen=True)
@@ -107,6 +128,7 @@ class Scheduler:
     tls: Tls | None = None
     unencrypted: bool = False
     timeout: float = 30.0
+    watcher: Watcher = field(default_factory=Watcher, compare=False)
 
     @property
     def _name(self) -> str:
@@ -161,7 +183,7 @@ class Scheduler:
         except (ValueError, TypeError, KeyError, AssertionError, RuntimeError) as error:
             raise MistdataError(f"{self._name}: cannot connect: {error}") from None
         with client:
-            _run_with(distributed, client, folder.resolve(), task, items, on_done)
+            _run_with(distributed, client, self.watcher, folder.resolve(), task, items, on_done)
 
 
 Executor = InProcess | LocalWorkers | Scheduler
@@ -227,26 +249,41 @@ def _import_distributed() -> Any:
 def _run_with(
     distributed: Any,
     client: Any,
+    watcher: Watcher,
     folder: Path,
     task: Callable[[Path, _Item], _Done],
     items: Sequence[_Item],
     on_done: Callable[[_Done], None],
 ) -> None:
     """Work through a client; losing the cluster means that the work is incomplete."""
+    began = time.time()
     lost = (
         distributed.client.FuturesCancelledError,
         distributed.CancelledError,
         distributed.comm.CommClosedError,
     )
+    if client.dashboard_link:
+        watcher.on_dashboard(client.dashboard_link)
     try:
         for done in _stream(distributed, client, folder, task, items):
             on_done(done)
+        watcher.retries += _retries(client, began)
     except lost:
         raise Incomplete(
             f"{folder}: the Dask scheduler is gone; run the same command again to resume"
         ) from None
     except distributed.KilledWorker as error:
         raise Incomplete(f"{folder}: {error}; run the same command again to resume") from None
+
+
+def _retries(client: Any, since: float) -> int:
+    """Count the tasks whose workers were lost while they had them."""
+    events = [event for time, event in client.get_events("all") if time >= since]
+    return sum(
+        len(event["processing-tasks"])
+        for event in events
+        if event.get("action") == "remove-worker" and not event["expected"]
+    )
 
 
 def _stream(

@@ -39,11 +39,10 @@ def started(arguments, **options):
     """Start a process group, and end whatever is left of it."""
     process = subprocess.Popen(
         list(map(str, arguments)),
-        stdout=subprocess.DEVNULL,
+        **{"stdout": subprocess.DEVNULL} | options,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **options,
     )
     try:
         yield process
@@ -95,12 +94,13 @@ def undisturbed(tmp_path_factory):
 
 def test_a_killed_worker_is_replaced(tmp_path, undisturbed):
     store = tmp_path / "store"
-    with started(generate(store, "--workers", 2)) as process:
+    with started(generate(store, "--workers", 2, "--json"), stdout=subprocess.PIPE) as process:
         in_the_middle(store)
         workers_of(process)[0].kill()
-        process.communicate(timeout=PATIENCE)
+        said = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0
     require_same(store, undisturbed)
+    assert json.loads(said)["run"]["retries"] > 0
 
 
 def test_a_killed_client_takes_its_workers_along_and_the_rerun_completes(tmp_path, undisturbed):
