@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mistdata.cli.computing import Computing, computing_options
+from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import json_option, progress, report, store_path
 from mistdata.errors import Incomplete, VerificationFailed
 
@@ -59,6 +59,7 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="That it was generated with.")
 @computing_options
+@portable_option
 @json_option
 def repair(
     store: Path,

@@ -54,6 +54,19 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+def _start_again(_context: click.Context, _parameter: click.Parameter, portable: bool) -> None:
+    if portable:
+        from mistdata.pipeline.portable import start_again
+
+        start_again()
+
+
+portable_option = click.option(
+    "--portable", is_flag=True, callback=_start_again, expose_value=False,
+    help="Compute what every x86-64 processor computes, to the bit; slower.",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Computing:
     """What the options of a command say of who computes."""

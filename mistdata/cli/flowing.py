@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mistdata.cli.computing import Computing, computing_options
+from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import json_option, progress, report, store_path
 from mistdata.cli.making import Share, make_store, part_option, shard_numbers
 
@@ -91,6 +91,7 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
     help="Round images to whole grey levels; labels become certified intervals.",
 )  # fmt: skip
 @computing_options
+@portable_option
 @click.option("--shards", callback=shard_numbers, metavar="0-99", help="As for `generate`.")
 @part_option
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")

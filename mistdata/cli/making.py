@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from mistdata.cli.computing import Computing, computing_options
+from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
 
 
@@ -58,6 +58,7 @@ part_option = click.option(
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("store", type=store_path)
 @computing_options
+@portable_option
 @click.option(
     "--shards",
     callback=shard_numbers,

@@ -113,10 +113,12 @@ def require_same_numerics(store: Path, record: PlanRecord) -> None:
         )
     here = fingerprint()
     if record.fingerprint.get("probe") != here["probe"]:
-        differing = [key for key in here if record.fingerprint.get(key) != here[key]]
+        differing = [key for key in here if record.fingerprint.get(key, "no") != here[key]]
+        portable = record.fingerprint.get("portable") == "yes"
+        hint = "; it was begun with --portable" if portable and "portable" in differing else ""
         raise NumericMismatch(
             f"{store}: this machine computes other bytes than the one that planned"
-            f" ({', '.join(differing)} differ)"
+            f" ({', '.join(differing)} differ){hint}"
         )
 
 

@@ -19,6 +19,7 @@ from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_info
 
 from mistdata.distributions.priors import Array
+from mistdata.pipeline.portable import is_portable
 from mistdata.pipeline.streams import Streams
 
 
@@ -33,6 +34,7 @@ def fingerprint() -> dict[str, str]:
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()),
         "blas": " ".join(f"{info['internal_api']}/{info['architecture']}" for info in blas),
+        "portable": "yes" if is_portable() else "no",
     }
 
 
