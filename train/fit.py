@@ -25,7 +25,7 @@ from mistdata.errors import MistdataError
 from mistdata.store.dataset import MetaDataset
 from train.curve import draw_curve, read_metrics
 from train.held_out import Scores, compare
-from train.loader import Loader, Mixture, Position, Resident, Source
+from train.loader import WINDOW, Loader, Mixture, Position, Resident, Source
 from train.networks import CONFIGS, SETTINGS
 from train.stream import Stream
 from train.trainer import FitConfig, Trainer
@@ -103,7 +103,8 @@ def open_data(
         weights: share of the datasets from each store, then each stream; none for equal shares.
         config: of the fit.
         validation: the held-out split, see `splits`.
-        keep: where a store's values are: 'mapped' files, 'memory', or on the 'device'.
+        keep: where a store's values are: 'mapped' files, 'streamed' window by window from files
+            or a URL, 'memory', or on the 'device'.
         device: to compute on.
         workers: processes for each stream.
 
@@ -127,7 +128,14 @@ def open_data(
         values = known if place is None else Resident(known, place)
         name = whole.manifest.name if whole.manifest else ""
         sources.append(
-            Loader(values, Position(config.seed), **options, name=name, digest=whole.digest)
+            Loader(
+                values,
+                Position(config.seed),
+                **options,
+                window=WINDOW if keep == "streamed" else None,
+                name=name,
+                digest=whole.digest,
+            )
         )
     sources += [Stream(path, config.seed, workers=workers, **options) for path in streams]
     source = Mixture(sources, weights or (1.0,) * count)
@@ -300,7 +308,7 @@ def require_device(device: str) -> None:
 @click.option("--resume", is_flag=True, help="Go on from the state in the checkpoint folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option(
-    "--keep", type=click.Choice(["mapped", "memory", "device"]), default="mapped",
+    "--keep", type=click.Choice(["mapped", "streamed", "memory", "device"]), default="mapped",
     show_default=True, help="Where the values of the stores are.",
 )  # fmt: skip
 @click.option("--compile", "compile_blocks", is_flag=True, help="Compile the network (GPU).")

@@ -18,6 +18,8 @@ import torch
 
 from mistdata.store.dataset import MetaDataset, Packed
 
+WINDOW = 64  # shards that are streamed together: 1 GiB of the usual size
+
 # Every n served is one of these (ratio ≤ 4/3): a process that meets ever new shapes never stops
 # growing, as allocators and kernels keep something for each.
 LADDER = np.unique([10_000, *(r << k for k in range(17) for r in (8, 10, 12, 14))])
@@ -91,6 +93,7 @@ def plan_epoch(
     cells: int,
     pairs: int = 1 << 62,
     shorten: float = 0.0,
+    part: tuple[int, ...] = (),
 ) -> Epoch:
     """Decide the batches of an epoch: every dataset exactly once.
 
@@ -106,11 +109,12 @@ def plan_epoch(
         cells: most cells n (dim_x + dim_y) in a batch of more than one dataset.
         pairs: most pairs of columns (dim_x + dim_y)² in one.
         shorten: share of the batches that are cut down further, to a random rung of the ladder.
+        part: numbers the plans of one epoch, where it has several.
 
     Returns:
         The batches in the order of service.
     """
-    rng = np.random.default_rng([position.seed, position.epoch])
+    rng = np.random.default_rng([position.seed, position.epoch, *part])
     group = shape_groups(n, dim_x, dim_y)
     order = np.lexsort((n * np.exp(rng.uniform(-0.125, 0.125, len(n))), group))
     _, first, members = np.unique(group[order], return_index=True, return_counts=True)
@@ -144,8 +148,32 @@ def _shuffled(
     return Epoch(ids[np.arange(len(ids)) + shift], new_starts, rows[turn], skip)
 
 
+def windows_of(store: MetaDataset, position: Position, window: int) -> list[np.ndarray]:
+    """Divide the datasets of an epoch into windows of whole shards, in random order.
+
+    Args:
+        store: which datasets.
+        position: its seed and epoch decide the order.
+        window: shards together.
+
+    Returns:
+        The positions of the datasets of every window.
+    """
+    files = [store.column(name) for name in ("split", "shard")]
+    _, split = np.unique(files[0], return_inverse=True)
+    _, file = np.unique(split * (files[1].max() + 1) + files[1], return_inverse=True)
+    turn = np.random.default_rng([position.seed, position.epoch, 0]).permutation(file.max() + 1)
+    number = turn[file] // window
+    order = np.argsort(number, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+
+
 class Loader:
     """Serves batches and knows where it stands; an equal position gives equal batches.
+
+    With a `window` it streams: the shards of a window are brought near, whole and several at a
+    time, while the one before is served, and batches have datasets of one window only. That is for
+    stores on a slow disk, or under a URL, that are larger than what memory or cache can hold.
 
     Args:
         store: a MetaDataset, or `Resident` values of one.
@@ -155,6 +183,7 @@ class Loader:
         pairs: most pairs of columns in one.
         shorten: share of the batches that are cut down to a random number of rows.
         ahead: batches read ahead by one background thread.
+        window: shards to stream together; None mixes datasets of the whole store.
         name, digest: what identifies the data.
     """
 
@@ -168,6 +197,7 @@ class Loader:
         pairs: int = 1 << 62,
         shorten: float = 0.0,
         ahead: int = 4,
+        window: int | None = None,
         name: str = "",
         digest: str = "",
     ) -> None:
@@ -175,7 +205,7 @@ class Loader:
             raise ValueError("loader: the store holds no dataset of this split")
         self.store, self.position = store, position
         self.batch_size, self.cells, self.ahead = batch_size, cells, ahead
-        self.pairs, self.shorten = pairs, shorten
+        self.pairs, self.shorten, self.window = pairs, shorten, window
         self.name, self.digest = name, digest
         self.n, self.dim_x, self.dim_y = shapes(store)
         self.mi = store.column("mi")
@@ -183,19 +213,13 @@ class Loader:
     def epoch(self) -> Iterator[Batch]:
         """Serve what is left of the present epoch, and step into the next one."""
         seed, epoch, first = self.position.seed, self.position.epoch, self.position.batch
-        plan = plan_epoch(
-            self.n,
-            self.dim_x,
-            self.dim_y,
-            self.position,
-            batch_size=self.batch_size,
-            cells=self.cells,
-            pairs=self.pairs,
-            shorten=self.shorten,
-        )
-        for number, batch in enumerate(self._prefetched(plan, range(first, len(plan))), first + 1):
-            self.position = Position(seed, epoch, number)
-            yield batch
+        passed = 0
+        for plan in self._plans(first):
+            begin = max(0, first - passed)
+            for number, batch in enumerate(self._prefetched(plan, range(begin, len(plan))), begin):
+                self.position = Position(seed, epoch, passed + number + 1)
+                yield batch
+            passed += len(plan)
         self.position = Position(seed, epoch + 1)
 
     def forever(self) -> Generator[Batch]:
@@ -214,6 +238,40 @@ class Loader:
     def identity(self) -> dict[str, Any]:
         """What identifies the data."""
         return {"name": self.name, "digest": self.digest, "datasets": len(self.store)}
+
+    def _plans(self, first: int) -> Iterator[Epoch]:
+        """The plans of the present epoch, of every window; none before batch `first` is read."""
+        if self.window is None:
+            yield self._plan(np.arange(len(self.store)))
+            return
+        assert isinstance(self.store, MetaDataset)
+        windows = windows_of(self.store, self.position, self.window)
+        start, passed = self.position, 0
+        with ThreadPoolExecutor(1, thread_name_prefix="windows") as pool:
+            near: Future[None] | None = None
+            for number, members in enumerate(windows):
+                plan = self._plan(members, start, number + 1)
+                passed += len(plan)
+                if passed > first:
+                    (near or pool.submit(self.store.fetch, members)).result()
+                    if number + 1 < len(windows):
+                        near = pool.submit(self.store.fetch, windows[number + 1])
+                yield plan
+
+    def _plan(self, members: np.ndarray, position: Position | None = None, *part: int) -> Epoch:
+        """Plan the batches of some datasets."""
+        plan = plan_epoch(
+            self.n[members],
+            self.dim_x[members],
+            self.dim_y[members],
+            position or self.position,
+            batch_size=self.batch_size,
+            cells=self.cells,
+            pairs=self.pairs,
+            shorten=self.shorten,
+            part=part,
+        )
+        return Epoch(members[plan.ids], plan.starts, plan.rows, plan.skip)
 
     def _prefetched(self, plan: Epoch, numbers: Sequence[int]) -> Iterator[Batch]:
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:

@@ -25,7 +25,7 @@ from mistdata.store.cache import Cache
 from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
 from mistdata.store.place import Remote, place
-from mistdata.store.values import FetchedValues, Values, ZarrValues, open_values
+from mistdata.store.values import Values, ZarrValues, open_values
 
 Verify = Literal["size", "crc"]
 
@@ -190,12 +190,28 @@ class MetaDataset:
         self._copy(index, offsets, ends, out)
         return Packed(out[:total], shapes)
 
+    def fetch(self, positions: Iterable[int] | Array) -> None:
+        """Bring near the shards of some datasets: into the cache of the store, or of the disk.
+
+        Shards are read whole, several at a time; reading these datasets is fast afterwards, as
+        long as memory, or the cache, holds them.
+
+        Args:
+            positions: which, within this selection.
+
+        Raises:
+            VerificationFailed: a shard of a store under a URL is not the one in the manifest.
+            Unreachable: it cannot be had.
+        """
+        index = _whole_numbers(positions)
+        for code, split in enumerate(self._splits):
+            self._values[split].prepare(self._offsets[index][self._split_of[index] == code])
+
     def _copy(self, index: Array, offsets: Array, ends: Array, out: Array) -> None:
         readers = [self._values[split] for split in self._splits]
         split = self._split_of[index].tolist()
-        for code, reader in enumerate(readers):
-            if isinstance(reader, FetchedValues):
-                reader.prepare(offsets[self._split_of[index] == code])
+        if isinstance(self.path, Remote):
+            self.fetch(index)
         if self.verify == "crc":
             self._check(index, readers)
         one = readers[0] if len(readers) == 1 else None

@@ -19,6 +19,7 @@ from mistdata.store.place import Remote
 
 FETCHING = 8  # shards at a time
 _SPARE_DESCRIPTORS = 256
+_BLOCK = 1 << 22  # bytes
 _MOST_MAPPED = 1024  # copies of shards that a reader holds at a time
 
 
@@ -29,6 +30,12 @@ class MappedValues:
         self._paths = [store / layout.shard_name(split, k) for k in range(shards)]
         self._length = shard_length
         self._maps: list[Array | None] = [None] * shards
+
+    def prepare(self, offsets: Array) -> None:
+        """Read the files of the shards of many values into the cache of the disk."""
+        paths = [self._paths[shard] for shard in np.unique(offsets // self._length).tolist()]
+        with ThreadPoolExecutor(FETCHING) as pool:
+            list(pool.map(_read_through, paths))
 
     def view(self, offset: int, size: int) -> Array:
         """Return `size` values from `offset`, without copying."""
@@ -45,6 +52,14 @@ class MappedValues:
             raise VerificationFailed(str(error)) from None
         self._maps[shard] = values
         return values
+
+
+def _read_through(path: Path) -> None:
+    """Read a file and forget it; the operating system does not."""
+    block = bytearray(_BLOCK)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(block):
+            pass
 
 
 class FetchedValues:
@@ -102,6 +117,9 @@ class FetchedValues:
 
 class ZarrValues:
     """The values of one split through Zarr, for stores laid out differently."""
+
+    def prepare(self, offsets: Array) -> None:
+        """Do nothing: how such a store lies on the disk is not known."""
 
     def __init__(self, store: Path, split: str) -> None:
         self._array = layout.open_array(store / layout.values_folder(split))

@@ -31,40 +31,64 @@ def some_shapes(count, high=33):
     return rng.integers(8, 501, count), *rng.integers(1, high, (2, count))
 
 
-def test_every_dataset_is_served_exactly_once_an_epoch(store):
-    loader = Loader(store, Position(0), **LIMITS)
+windows = pytest.mark.parametrize("window", [None, 1, 2])
+
+
+@windows
+def test_every_dataset_is_served_exactly_once_an_epoch(store, window):
+    loader = Loader(store, Position(0), window=window, **LIMITS)
     for epoch in range(3):
         assert loader.position == Position(0, epoch)
         served = np.concatenate([batch.ids for batch in loader.epoch()])
         assert np.array_equal(np.sort(served), np.arange(len(store)))
 
 
-def test_equal_positions_serve_equal_batches_however_far_is_read_ahead(store):
+@windows
+def test_equal_positions_serve_equal_batches_however_far_is_read_ahead(store, window):
     served = [
-        fingerprint(Loader(store, Position(5, 1), ahead=ahead, **LIMITS).epoch())
+        fingerprint(Loader(store, Position(5, 1), ahead=ahead, window=window, **LIMITS).epoch())
         for ahead in (1, 3, 100)
     ]
     assert served[0] == served[1] == served[2]
 
 
-def test_seeds_and_epochs_differ(store):
+@windows
+def test_seeds_and_epochs_differ(store, window):
     served = [
-        [batch.ids.tolist() for batch in Loader(store, position, **LIMITS).epoch()]
+        [b.ids.tolist() for b in Loader(store, position, window=window, **LIMITS).epoch()]
         for position in (Position(0), Position(1), Position(0, 1))
     ]
     assert served[0] != served[1]
     assert served[0] != served[2]
 
 
-def test_a_saved_position_goes_on_where_it_stopped(store):
-    whole = fingerprint(Loader(store, Position(3), **LIMITS).epoch())
-    loader = Loader(store, Position(3), **LIMITS)
+@windows
+@pytest.mark.parametrize("after", [4, 60])
+def test_a_saved_position_goes_on_where_it_stopped(store, window, after):
+    limits = LIMITS | {"window": window}
+    whole = fingerprint(Loader(store, Position(3), **limits).epoch())
+    loader = Loader(store, Position(3), **limits)
     batches = loader.forever()
-    first = fingerprint(next(batches) for _ in range(4))
+    first = fingerprint(next(batches) for _ in range(after))
     batches.close()
-    assert loader.position == Position(3, 0, 4)
-    rest = fingerprint(Loader(store, loader.position, **LIMITS).epoch())
+    assert loader.position == Position(3, 0, after)
+    rest = fingerprint(Loader(store, loader.position, **limits).epoch())
+    assert len(whole) > after
     assert first + rest == whole
+
+
+def test_a_window_has_the_datasets_of_its_shards_and_is_brought_near_before(store, monkeypatch):
+    near = []
+    monkeypatch.setattr(type(store), "fetch", lambda self, members: near.append(set(members)))
+    shard = store.column("shard")
+    for batch in Loader(store, Position(0), window=1, **LIMITS).epoch():
+        assert len(set(shard[batch.ids])) == 1
+        assert any(set(batch.ids) <= members for members in near)
+    assert len(near) == len(set(shard)) > 1
+    near.clear()
+    last = Loader(store, Position(0, 0, 10_000), window=1, **LIMITS)
+    assert list(last.epoch()) == []
+    assert near == []
 
 
 def test_values_are_those_of_the_store_with_the_smaller_side_first(store):
