@@ -13,7 +13,6 @@ opening a store of `--rows` datasets (without values), and how long a resume.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from benchmarks._measure import (
     verdict,
     work_folder,
 )
+from benchmarks.read import make_batches, open_maps, read_bare, read_mistdata
 from benchmarks.scale import pretend
 from mistdata.pipeline.fill import init_store
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
@@ -40,7 +40,7 @@ from mistdata.store.dataset import MetaDataset
 from mistdata.store.seal import seal
 from train.loader import Batch, Loader, Position, Resident, plan_epoch, shapes
 
-BATCH, CELLS = 256, 1 << 22  # of packed reads; of batches, large, so that reading is what counts
+CELLS = 1 << 22  # of a batch
 WINDOW = 16
 PACKED, SHARE, EFFICIENCY, FIRST, RESUME = 50_000, 0.5, 0.9, 1.0, 0.2
 SERVED = 20_000  # datasets in one warm timing
@@ -83,32 +83,27 @@ def rate(count: int, action: Callable[[], object]) -> float:
 def warm(dataset: MetaDataset, repeats: int) -> dict[str, Any]:
     """Datasets/s of everything whose bytes are in memory."""
     order = np.random.default_rng(0).integers(len(dataset), size=SERVED)
-    parts = np.array_split(order, SERVED // BATCH)
-    size = dataset.column("n") * (dataset.column("dim_x") + dataset.column("dim_y"))
-    out = np.empty(max(int(size[part].sum()) for part in parts), np.float32)
+    batches = make_batches(dataset, order)
+    out = np.empty(batches.largest, np.float32)
     resident = Resident(dataset, "cpu")
     memory = resident.values.numpy()
+    size = dataset.column("n") * (dataset.column("dim_x") + dataset.column("dim_y"))
     spans = [(int(resident.starts[i]), int(size[i])) for i in order]
 
     def copy_memory() -> None:
         for start, length in spans:
             out[:length] = memory[start : start + length]
 
-    views = [dataset[i] for i in order.tolist()]
-    maps = [one.x.base if one.x.base is not None else one.x for one in views]
-
-    def copy_map() -> None:
-        for view in maps:
-            out[: view.size] = view.reshape(-1)
-
+    assert dataset.manifest is not None
+    length = dataset.manifest.shard_length
     loaders = {
         "batches, mapped": Loader(dataset, Position(0), batch_size=64, cells=CELLS).forever(),
         "batches, resident": Loader(resident, Position(0), batch_size=64, cells=CELLS).forever(),
     }
     actions = {
         "bare copy": copy_memory,
-        "bare map": copy_map,
-        "packed": lambda: [dataset.read(part, out=out) for part in parts],
+        "bare map": partial(read_bare, open_maps(dataset), length, batches, out),
+        "packed": partial(read_mistdata, dataset, batches, out),
         **{name: partial(serve, loader, SERVED) for name, loader in loaders.items()},
     }
     for action in actions.values():
@@ -236,15 +231,14 @@ def main(
             generate(plan_slice(datasets), store, LocalWorkers(len(os.sched_getaffinity(0))))
         dataset = mistdata.open(store)
         values = dataset.column("n") * (dataset.column("dim_x") + dataset.column("dim_y"))
-        began = time.perf_counter()
+        large = without_values(rows, temporary)
         found = {
             "kilobytes": 4e-3 * float(values.mean()),
             "warm": warm(dataset, repeats),
             "cold": cold(dataset, store, repeats),
-            "efficiency": efficiency(dataset),
-            "opening": opening(without_values(rows, temporary)),
+            "efficiency": efficiency(mistdata.open(large)),
+            "opening": opening(large),
         }
-        found["seconds"] = time.perf_counter() - began
     report(found, lines(found), as_json)
 
 
