@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,7 +47,7 @@ def started(arguments, **options):
     try:
         yield process
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # also what a dead process left behind
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 

@@ -1,4 +1,4 @@
-"""`pipelines/slurm.sh` on a real Slurm, of this machine alone: cancel, submit again, seal."""
+"""The scripts for Slurm on a real one, of this machine alone: cancel, submit again, seal."""
 
 import json
 import os
@@ -81,27 +81,55 @@ def ask(*arguments):
     return done.stdout
 
 
-def submit(store, logs):
-    """Submit the store as two tasks of one core; return the number of the array."""
-    script = [ROOT / "pipelines" / "slurm.sh", KILL_RECIPE, store, "2"]
-    options = ["--ntasks=1", f"--output={logs}/fill-%A-%a.out"]
-    done = subprocess.run([*map(str, script), *options], capture_output=True, text=True, cwd=logs)
+def submit(logs, script, *arguments):
+    """Submit a store; return the number of the job or the array."""
+    command = [ROOT / "pipelines" / script, *arguments, f"--output={logs}/%A-%a.out"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=logs)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()[0]
 
 
-def test_an_array_whose_task_is_cancelled_goes_on_and_ends_in_the_same_bytes(tmp_path, slurm):
-    undisturbed, store = tmp_path / "undisturbed", tmp_path / "store"
-    plain = [sys.executable, "-m", "mistdata", "generate", KILL_RECIPE, undisturbed]
+def in_two_tasks(logs, store):
+    """Submit an array of two tasks of one core, and a job that seals."""
+    return submit(logs, "slurm.sh", KILL_RECIPE, store, "2", "--ntasks=1")
+
+
+@pytest.fixture
+def undisturbed(tmp_path):
+    store = tmp_path / "undisturbed"
+    plain = [sys.executable, "-m", "mistdata", "generate", KILL_RECIPE, store]
     subprocess.run([*map(str, plain), "--in-process"], check=True, capture_output=True)
-    array = submit(store, slurm)
+    return store
+
+
+def test_an_array_whose_task_is_cancelled_goes_on_and_ends_in_the_same_bytes(
+    tmp_path, slurm, undisturbed
+):
+    store = tmp_path / "store"
+    array = in_two_tasks(slurm, store)
     wait_for(lambda: receipts(store) >= 5, "the first shards")
     ask("scancel", f"{array}_1")
     wait_for(lambda: not ask("squeue", "--noheader"), "the end of the jobs")
     assert not (store / ledger.MANIFEST).exists()
     assert receipts(store) < receipts(undisturbed)
-    submit(store, slurm)
+    in_two_tasks(slurm, store)
     wait_for(lambda: not ask("squeue", "--noheader"), "the end of the jobs")
     assert digest(store) == digest(undisturbed), [p.read_text() for p in slurm.glob("*.out")]
     assert verify(store).ok
     assert json.loads((store / ledger.MANIFEST).read_bytes())["name"] == "kill"
+
+
+def test_a_dask_job_that_is_cancelled_goes_on_and_ends_in_the_same_bytes(
+    tmp_path, slurm, undisturbed
+):
+    store = tmp_path / "store"
+    job = submit(slurm, "slurm_dask.sh", KILL_RECIPE, store, "--ntasks=2")
+    wait_for(lambda: receipts(store) >= 5, "the first shards")
+    ask("scancel", job)
+    wait_for(lambda: not ask("squeue", "--noheader"), "the end of the job")
+    assert not (store / ledger.MANIFEST).exists()
+    submit(slurm, "slurm_dask.sh", KILL_RECIPE, store, "--ntasks=2")
+    wait_for(lambda: not ask("squeue", "--noheader"), "the end of the job")
+    assert digest(store) == digest(undisturbed), [p.read_text() for p in slurm.glob("*.out")]
+    assert verify(store).ok
+    wait_for(lambda: not list(tmp_path.glob(".mistdata-dask-*")), "the certificates to be removed")
