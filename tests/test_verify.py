@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 
 import google_crc32c
 import numpy as np
@@ -67,6 +68,24 @@ def test_random_flips_and_cuts_of_any_file_are_found(store, small_store, name):
         path.write_bytes(original)
     path.unlink()
     assert found(store), "missing"
+
+
+@pytest.mark.slow
+def test_thousands_of_flips_of_any_byte_are_found(store, small_store, capsys):
+    rng = np.random.default_rng(11)
+    names = sorted(p.relative_to(store).as_posix() for p in store.rglob("*") if p.is_file())
+    names = [name for name in names if not name.startswith("logs/")]
+    tried = missed = 0
+    for name in names:
+        path, original = store / name, (small_store / name).read_bytes()
+        for position in rng.integers(0, len(original), 60).tolist():
+            flip(path, position, int(rng.integers(8)))
+            tried += 1
+            missed += not found(store)
+            path.write_bytes(original)
+    with capsys.disabled():
+        sys.stdout.write(f" {tried} bits flipped in {len(names)} files, {tried - missed} found ")
+    assert missed == 0
 
 
 def found(store):
