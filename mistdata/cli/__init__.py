@@ -21,6 +21,7 @@ from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.flowing import flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, report_page, sample, transforms
 from mistdata.cli.making import export_store, generate, seal
+from mistdata.cli.publishing import catalogs, publish
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
 
 _INTERRUPTED = 130
@@ -66,6 +67,8 @@ for command in (
     compare,
     estimate,
     matrix,
+    publish,
+    catalogs,
 ):
     cli.add_command(command)
 

@@ -13,17 +13,22 @@ import click
 
 
 class StorePath(click.Path):
-    """A folder, or a URL, of a store."""
+    """A folder, a URL, or name and version of a published store."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the place that is meant."""
-        from mistdata.store.place import place
-
         if "://" in str(value):
+            from mistdata.store.place import place
+
             return place(value)
+        if "@" in str(value):
+            from mistdata.store import published
+
+            if published.is_published_name(value):
+                return published.place_of(published.find(value))
         return super().convert(value, param, ctx)
 
 

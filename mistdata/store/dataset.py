@@ -20,7 +20,7 @@ from jaxtyping import Float32, Int64
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, VerificationFailed
-from mistdata.store import catalog, layout, ledger
+from mistdata.store import catalog, layout, ledger, published
 from mistdata.store.cache import Cache
 from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
@@ -281,7 +281,8 @@ def open_store(
     gigabytes (default 50); every copy is held against the sha256 in the manifest.
 
     Args:
-        path: the folder of the store, or its URL: s3://BUCKET/NAME, gs://, az://, https://.
+        path: the folder of the store, or its URL: s3://BUCKET/NAME, gs://, az://, https://; or the
+            name and the version of a published one, as 'mist-train@1'.
         allow_partial: also open a store that is not sealed, with the datasets of the shards that
             are durable so far.
         verify: 'size' checks the size of every file when a folder is opened; 'crc' also the crc32c
@@ -289,13 +290,15 @@ def open_store(
 
     Raises:
         NotAStore: there is no sealed store.
-        VerificationFailed: the size of a file is not the one in the manifest.
+        VerificationFailed: the size of a file is not the one in the manifest, or the store is not
+            the one that was published.
         Unreachable: the server of a URL does not answer.
         ValueError: `verify` is neither.
     """
     if verify not in get_args(Verify):
         raise ValueError(f"verify must be one of {', '.join(get_args(Verify))}, got {verify!r}")
-    store = place(path)
+    entry = published.find(str(path)) if published.is_published_name(path) else None
+    store = place(path) if entry is None else published.place_of(entry)
     if not ledger.is_sealed(store):
         if (store / ledger.RECORD).exists() and not allow_partial:
             raise NotAStore(
@@ -314,6 +317,8 @@ def open_store(
         if sha256_of(file) != sha256s[ledger.CATALOG]:
             raise VerificationFailed(f"{file}: not the one in the manifest")
     table = catalog.read_catalog(file)
+    if entry is not None:
+        published.require_published(store, entry, manifest, table)
     return MetaDataset(store, manifest.digest, values, table, manifest, verify)
 
 

@@ -1,0 +1,76 @@
+"""Commands about published stores: publish, catalogs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mistdata.cli.console import (
+    OutputFile,
+    bytes_text,
+    json_option,
+    print_json,
+    report,
+    store_path,
+)
+
+if TYPE_CHECKING:
+    from mistdata.store.published import Entry
+
+
+@click.command()
+@click.argument("store", type=store_path)
+@click.argument("entry", type=OutputFile(".json"), metavar="NAME-VERSION.json")
+@click.option("--url", help="Where the store will be read.  [default: everybody makes it]")
+@click.option("--licence", default="CC-BY-4.0", show_default=True, help="Of the data, as in SPDX.")
+@json_option
+def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bool) -> None:
+    """Write the entry of a sealed STORE for a catalog; an entry is never edited.
+
+    Example: mistdata publish /tmp/mine catalogs/mine-1.json --url https://host/mine
+    """
+    from mistdata.store.published import publish as write_entry
+
+    written = write_entry(store, entry, url=url, licence=licence)
+    report(asdict(written), as_json, f"{entry}: {written.title}, digest {written.digest}")
+
+
+@click.command()
+@click.argument("title", required=False, metavar="NAME@VERSION")
+@click.option("--recipe", is_flag=True, help="Print its recipe.")
+@json_option
+def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
+    """List the published stores, or show one.
+
+    Example: mistdata catalogs small@1 --recipe
+    """
+    from mistdata.store import published
+
+    if recipe and title is None:
+        raise click.UsageError(
+            "--recipe: name a store, as in `mistdata catalogs small@1 --recipe`"
+        )
+    found = list(published.entries()) if title is None else [published.find(title)]
+    if recipe:
+        click.echo(found[0].recipe, nl=False)
+    elif as_json:
+        documents = [asdict(entry) for entry in found]
+        print_json(documents if title is None else documents[0])
+    elif title is None:
+        for entry in found:
+            click.echo(_line(entry))
+        click.echo(f"{len(found)} published stores; `mistdata.open(NAME@VERSION)` opens one")
+    else:
+        for name, value in asdict(found[0]).items():
+            if name != "recipe":
+                click.echo(f"{name:<14}{value}")
+
+
+def _line(entry: Entry) -> str:
+    count = sum(entry.datasets.values())
+    where = entry.url or "to be made: no address"
+    size = bytes_text(entry.bytes)
+    return f"{entry.title:<24}{count:>10,} datasets{size:>12}  {entry.licence:<12}{where}"

@@ -1,0 +1,144 @@
+"""Published stores: found by name and version, held against their entry, never edited."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mistdata
+from mistdata.cli import cli
+from mistdata.errors import MistdataError, NotAStore, VerificationFailed
+from mistdata.pipeline.plan import make_plan
+from mistdata.pipeline.recipe import read_recipe
+from mistdata.pipeline.run import InProcess, generate
+from mistdata.store import ledger, published
+from tests.in_process import mistdata as command
+from tests.servers import web
+
+FOLDER = Path(__file__).parents[1] / "catalogs"
+# An entry is never edited: a change is a new version, with a line of its own here.
+PUBLISHED = {
+    "small-1.json": "f3b1182d8a13bd5bf846bc33bddcafb9c91fd49e411286229a392befb2a3b797",
+}
+
+
+@pytest.fixture
+def catalogs(tmp_path, monkeypatch):
+    """A catalog of one's own, and a cache; no stores at hand."""
+    for name, variable in (("catalogs", published.CATALOGS), ("cache", "MISTDATA_CACHE")):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / name))
+    monkeypatch.delenv(published.STORES, raising=False)
+    return tmp_path / "catalogs"
+
+
+def test_a_published_version_is_never_edited():
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FOLDER.glob("*.json")
+    }
+    assert found == PUBLISHED
+
+
+@pytest.mark.parametrize("title", [name.replace("-", "@")[:-5] for name in PUBLISHED])
+def test_anybody_makes_the_bytes_of_an_entry(tmp_path, monkeypatch, title):
+    recipe, store = tmp_path / "recipe.toml", tmp_path / title.replace("@", "-")
+    recipe.write_text(command("catalogs", title, "--recipe").stdout)
+    with pytest.raises(NotAStore, match=r"has no address; make it with .*--portable"):
+        mistdata.open(title)
+    made = [sys.executable, "-m", "mistdata", "generate", recipe, store, "--portable"]
+    subprocess.run([*map(str, made), "--in-process"], check=True, capture_output=True)
+    monkeypatch.setenv(published.STORES, str(tmp_path))
+    dataset = mistdata.open(title)
+    assert dataset.digest == published.find(title).digest
+    assert "sealed" in command("inspect", title).stdout
+
+
+def test_a_store_is_published_found_and_read_through_the_cache(
+    catalogs, store, small_store, tmp_path
+):
+    with web(store.parent) as site:
+        url = f"{site.url}/{store.name}"
+        path = catalogs / "small-1.json"
+        entry = published.publish(store, path, url=url)
+        assert entry.digest == ledger.read_manifest(store).digest
+        assert next(iter(published.entries())) == entry, "one's own goes before the package's"
+        for _ in range(2):
+            dataset = mistdata.open("small@1")
+            everything = range(len(dataset))
+            np.testing.assert_array_equal(
+                dataset.read(everything).values, mistdata.open(small_store).read(everything).values
+            )
+        assert len([each for each in site.asked if "/values/c/" in each[1]]) == 3
+        with pytest.raises(MistdataError, match="exists, and a published version is never edited"):
+            published.publish(store, path, url=None)
+        assert json.loads(path.read_text())["url"] == url
+
+
+def test_a_store_that_is_not_the_published_one_is_refused(catalogs, store, small_recipe, tmp_path):
+    published.publish(store, catalogs / "small-1.json", url=None)
+    text = small_recipe.read_text().replace("seed = 7", "seed = 8")
+    other = tmp_path / "other.toml"
+    other.write_text(text)
+    forged = tmp_path / "stores" / "small-1"
+    generate(make_plan(read_recipe(other)), forged, InProcess())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(published.STORES, str(tmp_path / "stores"))
+        with pytest.raises(VerificationFailed, match="that of small@1 is"):
+            mistdata.open("small@1")
+        shutil.rmtree(forged)
+        shutil.copytree(store, forged)
+        assert len(mistdata.open("small@1"))
+        manifest = ledger.read_manifest(forged)
+        manifest.files["train/values/c/0"]["sha256"] = "0" * 64
+        (forged / ledger.MANIFEST).write_bytes(ledger.encode_manifest(manifest))
+        with pytest.raises(VerificationFailed, match="that of small@1 is"):
+            mistdata.open("small@1")
+
+
+def test_what_cannot_be_published_is_refused(catalogs, small_recipe, store, tmp_path):
+    with pytest.raises(MistdataError, match=r"the entry of small@1 is called small-1\.json"):
+        published.publish(store, catalogs / "mine.json", url=None)
+    part = tmp_path / "part"
+    generate(make_plan(read_recipe(small_recipe), 3), part, InProcess())
+    with pytest.raises(MistdataError, match="made with --limit 3, so not all that small@1 says"):
+        published.publish(part, catalogs / "small-1.json", url=None)
+    (store / ledger.MANIFEST).unlink()
+    with pytest.raises(NotAStore):
+        published.publish(store, catalogs / "small-1.json", url=None)
+    assert list(catalogs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "name": 3}', "\xff"]
+)
+def test_a_broken_entry_is_named(catalogs, content):
+    (catalogs / "broken-1.json").write_text(content, encoding="latin1")
+    with pytest.raises(MistdataError, match=r"broken-1\.json: not an entry of a catalog"):
+        list(published.entries())
+
+
+def test_an_entry_of_wrong_types_is_named(catalogs):
+    content = json.loads((FOLDER / "small-1.json").read_text()) | {"version": "1"}
+    (catalogs / "small-1.json").write_text(json.dumps(content))
+    with pytest.raises(MistdataError, match="version must be int"):
+        published.find("small@1")
+
+
+def test_the_command_line_publishes_and_lists(catalogs, store):
+    written = CliRunner().invoke(
+        cli, ["publish", str(store), str(catalogs / "small-1.json"), "--url", "https://host/small"]
+    )
+    assert written.exit_code == 0, written.output
+    listed = CliRunner().invoke(cli, ["catalogs"]).output
+    assert "small@1" in listed and "https://host/small" in listed
+    shown = json.loads(CliRunner().invoke(cli, ["catalogs", "small@1", "--json"]).output)
+    assert shown["datasets"] == {"train": 200, "validation": 60}
+    assert CliRunner().invoke(cli, ["catalogs", "--recipe"]).exit_code == 2
+    unknown = CliRunner().invoke(cli, ["catalogs", "smal@1"])
+    assert "did you mean 'small@1'" in str(unknown.exception)
