@@ -32,8 +32,8 @@ from benchmarks._measure import (
     verdict,
     work_folder,
 )
+from benchmarks._pretence import pretend
 from benchmarks.read import make_batches, open_maps, read_bare, read_mistdata
-from benchmarks.scale import pretend
 from mistdata.pipeline.fill import init_store
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
 from mistdata.store.dataset import MetaDataset

@@ -3,7 +3,7 @@
     python -m benchmarks.scale [--largest 625000] [--datasets 20000] [--workers 2]
 
 1. Bookkeeping: everything but computing values, for the first 1,000, 10,000, 100,000 and 625,000
-   datasets of mist-train: the plan, one empty task per shard through Dask (its file is sparse, its
+   datasets of mist-train: the plan, one task per shard through Dask (its file is sparse, its
    receipt real), and the seal. Each size in a process of its own, with its peak memory.
 2. Generation for real, of 1,000, 10,000 and `--datasets`, by the whole command.
 3. Efficiency of 2 workers beside 1, over that of the floor of `benchmarks.generate`.
@@ -20,7 +20,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from statistics import linear_regression
@@ -30,37 +29,26 @@ import click
 
 from benchmarks import _breakdown
 from benchmarks._measure import plan_slice, report, seconds, verdict, work_folder
+from benchmarks._pretence import nothing, pretend
 from benchmarks._simulation import Costs, simulate
 from benchmarks.generate import Work, dask_cluster, measure_workers
-from mistdata.pipeline.fill import Filled, init_store, load_plan
-from mistdata.pipeline.generate import Label
+from mistdata.pipeline.fill import init_store
 from mistdata.pipeline.run import Scheduler, generate
-from mistdata.store import layout, ledger
-from mistdata.store.commit import write_whole
-from mistdata.store.ledger import Receipt
 from mistdata.store.seal import seal
 
 SIZES = (1_000, 10_000, 100_000, 625_000)
 EFFICIENT, OVERHEAD = 0.9, 0.05
+TASKS = 3_000
 REQUESTS = 0.15  # seconds to put 16 MiB and a receipt into a bucket: assumed, 110 MB/s
 GIANTS = ((1_000_000, 1_000), (1_000_000_000, 1_000))
-_plans: dict[Path, Any] = {}
 
 
-def pretend(store: Path, index: int) -> Filled:
-    """Leave what a filled shard leaves, but its values: a sparse file and a receipt."""
-    plan = _plans.get(store) or _plans.setdefault(store, load_plan(store))
-    shard = plan.shards[index]
-    size, count = layout.shard_file_size(plan.shard_length), shard.stop - shard.start
-    with (store / shard.file).open("wb") as file:
-        file.seek(4 * plan.shard_length)
-        file.write(layout.shard_index(plan.shard_length))
-    blank = {"mi_method": "none", "mi_error_kind": "none", "params": "{}"}
-    labels = {key.name: [blank.get(key.name, 0.0)] * count for key in fields(Label)}
-    labels |= {"dataset_id": list(range(shard.start, shard.stop)), "crc32c": [0] * count}
-    receipt = Receipt(plan.hash, shard.split, shard.number, size, "0" * 64, labels)
-    write_whole(store / shard.receipt, ledger.encode_receipt(receipt))
-    return Filled(index, count, size, 0.0)
+def task_seconds(workers: int, folder: Path) -> float:
+    """What Dask, on client and scheduler, takes for one task; workers keep nobody waiting."""
+    with dask_cluster(workers) as address:
+        run = partial(Scheduler(address).run, folder, nothing)
+        run(list(range(100)), lambda filled: None)
+        return seconds(lambda: run(list(range(TASKS)), lambda filled: None)) / TASKS
 
 
 def peak_bytes() -> int:
@@ -112,6 +100,11 @@ def exponent(rows: list[dict[str, float]], what: str) -> float:
     return linear_regression(*zip(*points, strict=True)).slope
 
 
+def growth(rows: list[dict[str, float]], what: str) -> float:
+    """How much a cost grows with a dataset, from the smallest size to the largest."""
+    return (rows[-1][what] - rows[0][what]) / (rows[-1]["datasets"] - rows[0]["datasets"])
+
+
 def generated(datasets: int, workers: int, folder: Path) -> dict[str, float]:
     """Generate for real, on a cluster that runs."""
     plan, store = plan_slice(datasets), folder / "real"
@@ -134,18 +127,17 @@ def measure(sizes: list[int], datasets: int, workers: int, folder: Path) -> dict
     work = Work(plan, plan.shards[workers:-1], folder)
     speeds = [measure_workers(work, count, 3) for count in (1, workers)]
     parts = _breakdown.measure(plan, plan.shards[1:4], folder)
-    task = books[-1]["tasks_s"] / books[-1]["shards"]
+    task = task_seconds(workers, folder)
     added = 1e-3 * sum(parts[name] for name in parts if name[:4] in ("hash", "writ", "rece"))
     shard = 1e-3 * parts["total"]
-    most = books[-1]
     costs = Costs(
         task=task,
         shard=shard,
         requests=REQUESTS,
-        plan=most["plan_s"] / most["datasets"],
-        seal=most["seal_s"] / most["datasets"],
-        memory=most["plan_bytes"] / most["datasets"],
-        sealing=most["seal_bytes"] / most["datasets"],
+        plan=max(0.0, growth(books, "plan_s")) + growth(books, "lay_out_s"),
+        seal=growth(books, "seal_s"),
+        memory=growth(books, "plan_bytes"),
+        sealing=growth(books, "seal_bytes"),
         per_shard=len(plan) / len(plan.shards),
     )
     gains = {
@@ -160,7 +152,7 @@ def measure(sizes: list[int], datasets: int, workers: int, folder: Path) -> dict
         "generated": real,
         "workers": workers,
         "efficiency": gains | {"of_the_floor": gains["mistdata"] / gains["floor"]},
-        "overhead": {"dask": task / shard, "durable": added / shard},
+        "overhead": {"task_s": task, "dask": task / shard, "durable": added / shard},
         "simulated": [simulate(*giant, costs) for giant in GIANTS],
     }
 
@@ -171,7 +163,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     for row in found["books"]:
         text.append(
             f"{row['datasets']:>10,.0f} datasets{row['shards']:>7,.0f} shards:"
-            f"  plan{row['plan_s']:6.2f}  tasks{row['tasks_s']:6.2f}  seal{row['seal_s']:6.2f}"
+            f"  plan{row['plan_s']:6.2f}  receipts{row['tasks_s']:6.2f}  seal{row['seal_s']:6.2f}"
             f"  all{row['whole_s']:6.2f}; driver at most {row['peak_bytes'] / 2**20:,.0f} MiB"
         )
     slopes = ", ".join(f"{name[:-2]} {each:.2f}" for name, each in found["exponents"].items())
@@ -186,7 +178,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"efficiency of {found['workers']} workers: {gains['mistdata']:.2f}, of the floor"
         f" {gains['floor']:.2f}; ratio {gains['of_the_floor']:.2f}"
         f" ({verdict(gains['of_the_floor'], EFFICIENT)})",
-        f"of the time of a shard: Dask {over['dask']:.1%}"
+        f"of the time of a shard: Dask {over['dask']:.1%}, {1e3 * over['task_s']:.1f} ms a task"
         f" ({verdict(over['dask'], OVERHEAD, at_most=True)}); hashes, write, sync and receipt"
         f" {over['durable']:.1%} ({verdict(over['durable'], OVERHEAD, at_most=True)})",
     ]
