@@ -33,7 +33,7 @@ wheel: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) tests/wheel.sh
 
 bench: $(VENV)/ready
-	@for each in cli generate labels read memory flow estimate; do $(BIN)/python -m benchmarks.$$each || exit; done
+	@for each in cli generate portable labels read loader scale memory flow estimate; do $(BIN)/python -m benchmarks.$$each || exit; done
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
