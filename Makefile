@@ -24,10 +24,10 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 
 tests: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q --durations=12
 
 slow: $(VENV)/ready
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow --durations=12
 
 wheel: $(VENV)/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) tests/wheel.sh
