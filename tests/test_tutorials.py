@@ -1,0 +1,47 @@
+"""The tutorials run as they stand: their blocks, in order, in a folder where there is nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+
+pytestmark = pytest.mark.slow
+
+
+def script(page):
+    """Turn a page into a shell script; its Python blocks are one session, as the reader's is."""
+    lines, python = ["set -euo pipefail"], []
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", page.read_text(), re.DOTALL):
+        if language == "sh":
+            lines.append(block)
+        else:
+            name = f"block{len(python)}.py"
+            # What was printed before is not printed again.
+            earlier = "".join(python)
+            code = f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    exec({earlier!r}, globals())\n{block}"
+            python.append(block)
+            Path(name).write_text(code)
+            lines.append(f'"{sys.executable}" {name}')
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs_as_it_stands(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("pipelines", "train"):  # what is in a clone
+        Path(name).symlink_to(ROOT / name)
+    Path("WORK").mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script(page)],
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
