@@ -41,5 +41,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/pip install -c constraints.txt --group dev -e '.[all]'
 	@touch $@
 
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache

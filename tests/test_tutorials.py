@@ -11,6 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
+# Earlier blocks of the page run again, for what they define; what they print is not wanted twice.
+AGAIN = """
+import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()):
+    exec({earlier!r}, globals())
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -22,9 +29,7 @@ def script(page):
             lines.append(block)
         else:
             name = f"block{len(python)}.py"
-            # What was printed before is not printed again.
-            earlier = "".join(python)
-            code = f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    exec({earlier!r}, globals())\n{block}"
+            code = AGAIN.format(earlier="".join(python)) + block
             python.append(block)
             Path(name).write_text(code)
             lines.append(f'"{sys.executable}" {name}')

@@ -184,7 +184,8 @@ class Loader:
         shorten: share of the batches that are cut down to a random number of rows.
         ahead: batches read ahead by one background thread.
         window: shards to stream together; None mixes datasets of the whole store.
-        name, digest: what identifies the data.
+        name: of the data.
+        digest: of its content.
     """
 
     def __init__(

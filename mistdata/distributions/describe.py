@@ -105,7 +105,7 @@ def _family_row(name: str, each: dict[str, Any]) -> str:
 def _parameter_lines(name: str, each: dict[str, Any]) -> str:
     text = "; ".join(
         f"`{key}` {about['meaning']}{', one per coordinate' if about['per_coordinate'] else ''}"
-        f" [domain {about['domain']}, drawn {about['prior']}]"
+        f" (domain {about['domain']}, drawn {about['prior']})"
         for key, about in each["parameters"].items()
     )
     return f"- `{name}`: {each['summary']}" + (f" Parameters: {text}." if text else "")

@@ -1,0 +1,70 @@
+"""What the site adds to docs/: pages that live beside what they speak of, and the command line.
+
+`README.md` of train/ and benchmarks/, and CHANGELOG.md, become pages; links between them and docs/
+are turned to follow. Links to files that the site does not have become plain text.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+ADOPTED = {
+    "train/README.md": "fitting.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "CHANGELOG.md": "changelog.md",
+    ".github/CONTRIBUTING.md": "contributing.md",
+}
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the adopted pages and the page of commands."""
+    for source, page in ADOPTED.items():
+        text = _turned((ROOT / source).read_text(), source)
+        files.append(File.generated(config, page, content=text))
+    files.append(File.generated(config, "reference/commands.md", content=_commands()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn the links of a page of docs/ that lead out of it."""
+    source = page.file.src_uri
+    return markdown if source in ADOPTED.values() else _turned(markdown, f"docs/{source}")
+
+
+def _turned(text: str, source: str) -> str:
+    """Turn links of a file of the repository into links of the site."""
+    page = ADOPTED.get(source, source.removeprefix("docs/"))
+
+    def turn(match: re.Match[str]) -> str:
+        mark, words, link = match.groups()
+        if "://" in link or link.startswith("#"):
+            return match.group()
+        path, hash_, anchor = link.partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+        inside = ADOPTED.get(target, target.removeprefix("docs/"))
+        known = target in ADOPTED or (target.startswith("docs/") and (ROOT / target).is_file())
+        if not known:
+            return words
+        there = posixpath.relpath(inside, posixpath.dirname(page) or ".")
+        return f"{mark}[{words}]({there}{hash_}{anchor})"
+
+    return _LINK.sub(turn, text)
+
+
+def _commands() -> str:
+    """Write down every command's help, as it is printed."""
+    from mistdata.cli import cli
+
+    lines = ["# Command line", "", f"{cli.help}", "", cli.epilog or "", ""]
+    for name, command in cli.commands.items():
+        context = click.Context(command, info_name=f"mistdata {name}", terminal_width=96)
+        lines += [f"## {name}", "", "```", command.get_help(context), "```", ""]
+    return "\n".join(lines)
