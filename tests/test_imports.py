@@ -26,6 +26,7 @@ DOWNHILL = {
     "repair": {"distributions", "store", "pipeline", "flows", "verify"},
     "pictures": {"distributions"},
     "export": {"distributions.priors", "store"},
+    "derive": {"distributions.priors", "pipeline", "store"},
     "report": {"distributions.priors", "store", "inspect", "pictures"},
     "cli": {
         "distributions",
@@ -39,6 +40,7 @@ DOWNHILL = {
         "pictures",
         "report",
         "export",
+        "derive",
         "estimator",
         "flows",
         "tables",

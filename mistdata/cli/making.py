@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -240,3 +240,76 @@ def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: 
     size = sum(path.stat().st_size for path in files)
     done = {"out": str(out), "files": [path.name for path in files], "bytes": size}
     report(done, as_json, f"{out}: {len(files)} files, {bytes_text(size)}")
+
+
+def _derived_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says how a store made of others is called."""
+    for option in (
+        json_option,
+        click.option("--shard-mib", type=click.IntRange(min=1), help="[default: as the source]"),
+        click.option(
+            "--version", type=click.IntRange(min=1), default=1, show_default=True, help="Of it."
+        ),
+        click.option("--name", required=True, help="Of the new store."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("select")
+@click.argument("store", type=store_path)
+@click.argument("out", type=store_path)
+@click.option("--where", required=True, metavar="SQL", help="Over the columns of the catalog.")
+@_derived_options
+def select_store(
+    store: Path,
+    out: Path,
+    where: str,
+    name: str,
+    version: int,
+    shard_mib: int | None,
+    as_json: bool,
+) -> None:
+    """Make a store OUT of the datasets of STORE that meet a condition; again resumes.
+
+    Example: mistdata select STORE OUT --name long --where "n >= 1000 and dim_x = dim_y"
+    """
+    from mistdata.derive import select
+
+    with progress("datasets") as bar:
+        try:
+            manifest = select(
+                store, out, where, name=name, version=version, shard_mib=shard_mib,
+                on_start=bar.start, on_written=bar.advance,
+            )  # fmt: skip
+        except ValueError as error:
+            raise click.UsageError(f"--where: {error}") from None
+    done, text = _sealed(out, manifest)
+    report(done, as_json, text)
+
+
+@click.command("merge")
+@click.argument("stores", type=store_path, nargs=-1, required=True, metavar="STORE STORE...")
+@click.argument("out", type=store_path)
+@_derived_options
+def merge_stores(
+    stores: tuple[Path, ...],
+    out: Path,
+    name: str,
+    version: int,
+    shard_mib: int | None,
+    as_json: bool,
+) -> None:
+    """Make one store OUT of several; again resumes.
+
+    Example: mistdata merge FIRST SECOND OUT --name both
+    """
+    from mistdata.derive import merge
+
+    with progress("datasets") as bar:
+        manifest = merge(
+            stores, out, name=name, version=version, shard_mib=shard_mib,
+            on_start=bar.start, on_written=bar.advance,
+        )  # fmt: skip
+    done, text = _sealed(out, manifest)
+    report(done, as_json, text)

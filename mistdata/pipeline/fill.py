@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -65,19 +65,37 @@ def init_store(store: Path, plan: Plan) -> PlanRecord:
             " mistdata.flows.adapt.plan_adapted"
         )
     planned = catalog.encode_planned(_planned_table(plan), _identity(plan))
+    record = claim(store, _record(plan, planned))
+    require_same_numerics(store, record)
+    lay_out(store, record, planned, plan.shards)
+    return record
+
+
+def claim(store: Path, wanted: PlanRecord) -> PlanRecord:
+    """Create plan.json, or find that of the same plan.
+
+    Args:
+        store: the folder.
+        wanted: what plan.json is to say.
+
+    Returns:
+        What it says; another machine may have written it.
+
+    Raises:
+        NotAStore: the folder holds other things.
+        OtherPlan: the store belongs to another plan; nothing is touched.
+    """
     if not (store / ledger.RECORD).exists():
         _require_free(store)
         make_folder(store)
-        create_exclusively(store / ledger.RECORD, ledger.encode_record(_record(plan, planned)))
+        create_exclusively(store / ledger.RECORD, ledger.encode_record(wanted))
     record = ledger.read_record(store)
-    if record.plan != plan.hash:
+    if record.plan != wanted.plan:
         raise OtherPlan(
             f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r} (limit"
-            f" {record.limit}), this is the plan {plan.hash[:12]} of {plan.recipe.name!r} (limit"
-            f" {plan.limit}); choose another folder"
+            f" {record.limit}), this is the plan {wanted.plan[:12]} of {wanted.name!r} (limit"
+            f" {wanted.limit}); choose another folder"
         )
-    require_same_numerics(store, record)
-    _lay_out(store, plan, planned)
     return record
 
 
@@ -142,7 +160,8 @@ def fill_shard(
     plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns, load)
     shard = plan.shards[index]
     if ledger.valid_receipt(store, shard, record) is None:
-        _write_shard(store, plan, shard, make)
+        values, labels = make(plan, shard)
+        write_shard(store, record, shard, values, _label_columns(plan, shard, values, labels))
     size = layout.shard_file_size(plan.shard_length)
     seconds = time.perf_counter() - started
     return Filled(index, shard.stop - shard.start, size, round(seconds, 4))
@@ -155,21 +174,38 @@ def _open_plan(store: Path, _changed: int, load: Load) -> tuple[Plan, PlanRecord
     return plan, record
 
 
-def _write_shard(store: Path, plan: Plan, shard: Shard, make: Make) -> None:
-    values, labels = make(plan, shard)
-    payload, index = values.view(np.uint8).data, layout.shard_index(plan.shard_length)
+def write_shard(
+    store: Path,
+    record: PlanRecord,
+    shard: Shard,
+    values: Array,
+    labels: Mapping[str, list[Any]],
+) -> None:
+    """Make a shard durable, and then its receipt.
+
+    Args:
+        store: the folder.
+        record: its plan.json.
+        shard: which.
+        values: (shard_length,) float32.
+        labels: of its datasets, columns as in `catalog.LABELS`.
+
+    Raises:
+        OSError: the disk is full or failed; nothing partial is visible.
+    """
+    payload, index = values.view(np.uint8).data, layout.shard_index(record.shard_length)
     content: list[bytes | memoryview] = [payload, index]
     with ledger.giving_way_to_seal(store):
         with ThreadPoolExecutor(1) as pool:  # the hash is computed while the disk is waited for
             sha256 = pool.submit(_sha256, content)
             write_durably(store / shard.file, content)
         receipt = Receipt(
-            plan=plan.hash,
+            plan=record.plan,
             split=shard.split,
             shard=shard.number,
             size=sum(map(len, content)),
             sha256=sha256.result(),
-            labels=_label_columns(plan, shard, values, labels),
+            labels=dict(labels),
         )
         # The shard is durable now. Its receipt need not be: it carries a checksum, and one that a
         # power cut took back only means that the shard is computed again.
@@ -249,14 +285,19 @@ def _require_free(store: Path) -> None:
         raise NotAStore(f"{store}: expected a new or empty folder, or a store of this recipe")
 
 
-def _lay_out(store: Path, plan: Plan, planned: bytes) -> None:
-    """Write what surrounds the shards; the bytes are a function of the plan."""
-    splits = ledger.count_shards(plan.shards)
-    for folder in ledger.folders(store, list(splits)):
+def lay_out(store: Path, record: PlanRecord, planned: bytes, shards: Sequence[Shard]) -> None:
+    """Write what surrounds the shards; the bytes are a function of the plan.
+
+    Args:
+        store: the folder, which was claimed.
+        record: its plan.json.
+        planned: the content of plan.parquet.
+        shards: of the plan.
+    """
+    for folder in ledger.folders(store, list(ledger.count_shards(shards))):
         make_folder(folder)
     make_folder(store / ledger.LOGS)
-    metadata = layout.metadata(splits, plan.shard_length, _identity(plan))
-    files = {ledger.PLANNED: planned, **metadata}
+    files = {ledger.PLANNED: planned, **ledger.metadata(record, shards)}
     for name, content in files.items():
         path = store / name
         if not path.exists() or path.read_bytes() != content:

@@ -171,7 +171,7 @@ def repacked(plan: Plan, dim_x: Array, dim_y: Array, flows: tuple[str | None, st
             f"a dataset of {int(sizes.max()):,} values does not fit a shard of"
             f" {plan.recipe.shard_mib} MiB; raise shard_mib in the recipe"
         )
-    parts = [_pack(sizes[columns["split"] == split], plan.shard_length)
+    parts = [pack(sizes[columns["split"] == split], plan.shard_length)
              for split in range(len(plan.recipe.splits))]  # fmt: skip
     shard, offset = (np.concatenate(each) for each in zip(*parts, strict=True))
     columns |= {"shard": shard, "offset": offset}
@@ -199,7 +199,7 @@ def _plan_split(
     }
     part = {name: column[:limit] for name, column in part.items()}
     sizes = part["n"] * (part["dim_x"] + part["dim_y"])
-    part["shard"], part["offset"] = _pack(sizes, length)
+    part["shard"], part["offset"] = pack(sizes, length)
     part["split"] = np.full(len(sizes), index)
     return part
 
@@ -243,8 +243,16 @@ def _within(split: Split, n: Array, most: Array, rng: np.random.Generator) -> Ar
     return n
 
 
-def _pack(sizes: Array, length: int) -> tuple[Array, Array]:
-    """Fill shards of `length` values in order; no dataset crosses the end of a shard."""
+def pack(sizes: Array, length: int) -> tuple[Array, Array]:
+    """Fill shards of `length` values in order; no dataset crosses the end of a shard.
+
+    Args:
+        sizes: values of every dataset, at most `length`.
+        length: of a shard.
+
+    Returns:
+        Shard and offset, in values from the start of the split, of every dataset.
+    """
     ends = np.cumsum(sizes)
     shard = np.empty(len(sizes), np.int64)
     offset = np.empty(len(sizes), np.int64)

@@ -128,6 +128,11 @@ def parse_recipe(text: str, source: str) -> Recipe:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: expected TOML: {error}") from None
+    if "derived" in data:
+        raise RecipeError(
+            f"{source}: a store that was selected or merged from others has no recipe to make its"
+            " datasets from; go to those that it names"
+        )
     top = Table(data, source, "")
     name = _take_name(top, "name")
     version = top.integer("version", low=1, high=10**9)

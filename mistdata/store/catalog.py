@@ -190,6 +190,29 @@ def read_catalog(path: Path) -> pa.Table:
     return _read_as(path, CATALOG)
 
 
+def whole(values: Array) -> pa.Array:
+    """Return whole numbers as a column."""
+    return pa.array(values.astype(np.int64))
+
+
+def typed(columns: Mapping[str, Any]) -> pa.Table:
+    """Return columns as a catalog: those of `CATALOG`, in its order and types.
+
+    Args:
+        columns: by name; columns of a catalog, or such from `whole`.
+    """
+    found = [columns[field.name] for field in CATALOG]
+    chunked = [pa.chunked_array([c]) if isinstance(c, pa.Array) else c for c in found]
+    kinds = [field.type for field in CATALOG]
+    arrays = [_column(_plain(c), kind) for c, kind in zip(chunked, kinds, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=CATALOG)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put catalogs one after another."""
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
 def same_columns(one: pa.Table, other: pa.Table, names: Iterable[str]) -> bool:
     """Tell whether two tables agree in these columns, however the words are encoded."""
     return all(_plain(one[name]).equals(_plain(other[name])) for name in names)
