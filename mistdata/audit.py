@@ -34,6 +34,7 @@ import numpy as np
 from mistdata.distributions.base import JointDistribution, Precision
 from mistdata.distributions.priors import Array
 from mistdata.pipeline.fill import load_plan
+from mistdata.pipeline.fingerprint import one_thread
 from mistdata.pipeline.generate import member_of
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.recipe import parse_recipe
@@ -211,10 +212,11 @@ def audit_shard(store: Path, index: int) -> list[Audited]:
     labels = {name: catalog.to_numpy(rows[name]).tolist() for name in ("mi", "mi_error")}
     datasets = plan.datasets(shard.start, shard.stop)
     rows_of = _rows_as_stored if plan.flows == (None, None) else _rows_behind_flows
-    return [
-        _audit_dataset(plan, dataset, planned, mi, error, streams, rows_of)
-        for planned, mi, error in zip(datasets, labels["mi"], labels["mi_error"], strict=True)
-    ]
+    with one_thread():
+        return [
+            _audit_dataset(plan, dataset, planned, mi, error, streams, rows_of)
+            for planned, mi, error in zip(datasets, labels["mi"], labels["mi_error"], strict=True)
+        ]
 
 
 @lru_cache(maxsize=1)

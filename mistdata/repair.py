@@ -181,6 +181,9 @@ def _plan_of(store: Path, recipe: Recipe | None, limit: int | None) -> Plan:
     """The plan of a store, from its own plan.json, or else from the recipe that is given."""
     if _readable_record(store):
         record = ledger.read_record(store)
+        plain = recipe is not None and recipe.flow is None
+        if recipe is not None and plain and make_plan(recipe, limit).hash != record.plan:
+            raise OtherPlan(f"{store}: not made from {recipe.source}, or with another --limit")
         if parse_recipe(record.recipe, str(store / ledger.RECORD)).flow is None:
             return load_plan(store)
         from mistdata.flows.adapt import load_adapted

@@ -25,6 +25,8 @@ from mistdata.store.document import DamagedDocument
 from mistdata.store.ledger import Manifest, PlanRecord, Receipt, Shard
 from mistdata.store.seal import content_digest
 
+FOREIGN = "a file that is not part of the store"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -101,11 +103,20 @@ def verify(
         on_checked: called with the number of datasets checked since the last call.
 
     Raises:
-        NotAStore: there is no plan.json.
+        NotAStore: there is neither a plan.json nor a manifest.
+        VerificationFailed: plan.json of a store that is not sealed is damaged.
     """
     sealed = ledger.is_sealed(store)
-    record = ledger.read_record(store)
     report = Report(str(store), sealed)
+    try:
+        record = ledger.read_record(store)
+    except (NotAStore, VerificationFailed) as error:
+        if not sealed:
+            raise
+        hint = "; `mistdata repair --recipe RECIPE` makes it again"
+        report.add(ledger.RECORD, _without(store, error) + hint)
+        _check_files(store, report)
+        return report
     try:
         planned, shards = ledger.read_planned(store, record)
     except VerificationFailed as error:
@@ -130,6 +141,19 @@ def verify(
             on_checked(shard.stop - shard.start)
     _check_foreign(store, shards, manifest, report)
     return report
+
+
+def _check_files(store: Path, report: Report) -> None:
+    """Hold every file against the manifest, where there is no plan to go by."""
+    try:
+        manifest = ledger.read_manifest(store)
+    except (NotAStore, VerificationFailed) as error:
+        report.add(ledger.MANIFEST, _without(store, error))
+        return
+    report.checked["manifests"] += 1
+    for name, expected in manifest.files.items():
+        if name != ledger.RECORD:
+            _check_small_file(store, name, expected, report)
 
 
 def _check_manifest(
@@ -311,7 +335,7 @@ def _check_foreign(
         if path.is_dir() or name in known or name.startswith(f"{ledger.LOGS}/"):
             continue
         if not is_leftover(path):  # a writer is at it, or was killed; the next run sweeps it
-            report.add(name, "a file that is not part of the store")
+            report.add(name, FOREIGN)
 
 
 def _ids(shard: Shard) -> range:

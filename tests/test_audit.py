@@ -187,7 +187,7 @@ def test_a_damaged_store_is_not_audited(copy):
     path.write_bytes(content)
     found = mistdata("verify", store, "--deep", "--json")
     assert found.returncode == 5
-    assert "1 problems found" in found.stderr
+    assert "1 problem found" in found.stderr
     assert "audit" not in json.loads(found.stdout)
     assert "not a mistdata store" in refuses(2, "verify", store / "train", "--deep")
 

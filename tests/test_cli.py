@@ -99,7 +99,7 @@ def test_a_damaged_store_is_exit_5(tmp_path, small_recipe, small_store):
     assert process.returncode == 5
     assert "train/values/c/0: the sha256 differs; datasets 0" in process.stdout
     assert process.stderr.startswith(
-        f"mistdata: {store}: 1 problems found; `mistdata repair {store}`"
+        f"mistdata: {store}: 1 problem found; `mistdata repair {store}`"
     )
     path.unlink()
     assert mistdata("generate", small_recipe, store, "--in-process").returncode == 0

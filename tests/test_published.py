@@ -24,7 +24,7 @@ from tests.servers import web
 FOLDER = Path(__file__).parents[1] / "catalogs"
 # An entry is never edited: a change is a new version, with a line of its own here.
 PUBLISHED = {
-    "small-1.json": "f3b1182d8a13bd5bf846bc33bddcafb9c91fd49e411286229a392befb2a3b797",
+    "small-1.json": "b5cccdf238dddfd481de75916de85fca363c27a20ea37811beed76b861ab6e29",
 }
 
 
@@ -36,6 +36,16 @@ def catalogs(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path / name))
     monkeypatch.delenv(published.STORES, raising=False)
     return tmp_path / "catalogs"
+
+
+@pytest.fixture
+def other_plan(tmp_path, small_recipe):
+    """A folder of stores with another one in the place of small@1."""
+    text = small_recipe.read_text().replace("seed = 7", "seed = 9")
+    (tmp_path / "forged.toml").write_text(text)
+    plan = make_plan(read_recipe(tmp_path / "forged.toml"))
+    generate(plan, tmp_path / "at-hand" / "small-1", InProcess())
+    return tmp_path / "at-hand"
 
 
 def test_a_published_version_is_never_edited():
@@ -128,6 +138,28 @@ def test_an_entry_of_wrong_types_is_named(catalogs):
     (catalogs / "small-1.json").write_text(json.dumps(content))
     with pytest.raises(MistdataError, match="version must be int"):
         published.find("small@1")
+
+
+def test_no_command_takes_another_store_for_the_published_one(
+    catalogs, store, tmp_path, other_plan
+):
+    published.publish(store, catalogs / "small-1.json", url=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(published.STORES, str(other_plan))
+        for name in ("verify", "inspect"):
+            refused = CliRunner().invoke(cli, [name, "small@1"])
+            assert isinstance(refused.exception, VerificationFailed)
+
+
+def test_catalogs_that_are_none_and_addresses_that_are_none(catalogs, store, monkeypatch):
+    with pytest.raises(MistdataError, match="ftp://x: not an address"):
+        published.publish(store, catalogs / "small-1.json", url="ftp://x")
+    (catalogs / "bar-1.json").write_text((FOLDER / "small-1.json").read_text())
+    with pytest.raises(MistdataError, match=r"that of small@1 is called small-1\.json"):
+        list(published.entries())
+    monkeypatch.setenv(published.CATALOGS, str(catalogs / "none"))
+    with pytest.raises(MistdataError, match="must name a folder"):
+        list(published.entries())
 
 
 def test_the_command_line_publishes_and_lists(catalogs, store):

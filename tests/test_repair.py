@@ -88,6 +88,16 @@ def test_a_damaged_zarr_json_is_not_sealed(store, name):
         seal(store)
 
 
+def test_a_recipe_that_is_not_that_of_the_store_is_refused(store, small_recipe):
+    for limit in (None, 3):
+        recipe = read_recipe(small_recipe)
+        if limit is None:
+            assert repair(store, InProcess(), recipe=recipe).made == ()
+        else:
+            with pytest.raises(OtherPlan, match=r"not made from .*, or with another --limit"):
+                repair(store, InProcess(), recipe=recipe, limit=limit)
+
+
 def test_a_store_without_a_manifest_is_one_that_is_not_sealed(store, small_store):
     (store / ledger.MANIFEST).unlink()
     assert not repair(store, InProcess()).after.sealed

@@ -97,6 +97,23 @@ def found(store):
     return not (report.ok and report.sealed)
 
 
+@pytest.mark.parametrize("damage", ["flip", "remove"])
+def test_without_a_plan_the_manifest_tells(store, damage):
+    path = store / ledger.RECORD
+    if damage == "flip":
+        flip(path, 100)
+    else:
+        path.unlink()
+    problem = only_problem(store)
+    assert problem.path == ledger.RECORD
+    assert problem.message.endswith("; `mistdata repair --recipe RECIPE` makes it again")
+    flip(store / "train/values/c/1", 5000)
+    assert [each.path for each in verify(store).problems] == [ledger.RECORD, "train/values/c/1"]
+    (store / ledger.MANIFEST).unlink()
+    with pytest.raises(MistdataError):
+        verify(store)
+
+
 def test_swapped_shards_are_found(store):
     one, other = store / "train/values/c/0", store / "train/values/c/1"
     one.rename(store / "aside")

@@ -42,8 +42,8 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done; 2 usage, bad recipe, not a store; 3 incomplete or unreachable, run"
-    " again to resume; 4 the store belongs to another plan; 5 verification failed; 6 workers"
-    " differ numerically; 130 interrupted.",
+    " again to resume; 4 the store belongs to another plan; 5 verification failed; 6 this"
+    " machine would compute other bytes; 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="mistdata")
 def cli() -> None:

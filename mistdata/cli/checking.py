@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
-from mistdata.cli.console import json_option, progress, report, store_path
+from mistdata.cli.console import counted, json_option, progress, report, store_path
 from mistdata.errors import Incomplete, VerificationFailed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def repair(
     made = "\n".join(f"  {name}" for name in done.made)
     text = f"{store}: nothing to repair"
     if done.made:
-        text = f"{store}: {len(done.before.problems)} problems, made again:\n{made}"
+        text = f"{store}: {counted(len(done.made), 'file')} made again:\n{made}"
     document = {"made": list(done.made), "before": _document(done.before)}
     report(document | {"after": _document(done.after)}, as_json, text)
     _require_mended(store, done.after)
@@ -102,7 +102,8 @@ def _require_mended(store: Path, found: Report) -> None:
     if not found.ok:
         left = "; ".join(str(problem) for problem in found.problems[:3])
         raise VerificationFailed(
-            f"{store}: {len(found.problems)} problems are left, which no plan can mend: {left}"
+            f"{store}: {counted(len(found.problems), 'problem')} left, which no plan can mend:"
+            f" {left}"
         )
 
 
@@ -121,11 +122,11 @@ def _document(found: Report) -> dict[str, Any]:
 
 
 def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
-    checked = ", ".join(f"{count:,} {what}" for what, count in found.checked.items())
+    checked = ", ".join(counted(count, what[:-1]) for what, count in found.checked.items())
     verdict = "intact" if found.sealed else "intact so far, not sealed"
     if not found.ok:
         problems = "\n".join(f"  {problem}" for problem in found.problems)
-        verdict = f"{len(found.problems)} problems\n{problems}"
+        verdict = f"{counted(len(found.problems), 'problem')}\n{problems}"
     text = f"{found.store}: {verdict}\nchecked {checked}"
     if "audit" in document:
         text += "\n" + _audit_text(document["audit"])
@@ -133,10 +134,14 @@ def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
 
 
 def _require_intact(store: Path, found: Report) -> None:
+    from mistdata.verify import FOREIGN
+
     if not found.ok:
+        foreign = all(problem.message == FOREIGN for problem in found.problems)
+        advice = f"`mistdata repair {store}` makes what is damaged again"
         raise VerificationFailed(
-            f"{store}: {len(found.problems)} problems found; `mistdata repair {store}` makes what"
-            " is damaged again"
+            f"{store}: {counted(len(found.problems), 'problem')} found; "
+            + ("delete or move what is not part of the store" if foreign else advice)
         )
     if found.missing:
         raise Incomplete(f"{store}: {found.missing} shards missing; rerun to resume")

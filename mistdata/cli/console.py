@@ -20,10 +20,12 @@ class StorePath(click.Path):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the place that is meant."""
-        if "://" in str(value):
+        if ":" in str(value):
             from mistdata.store.place import place
 
-            return place(value)
+            found = place(value)
+            if not isinstance(found, Path):
+                return found
         if "@" in str(value):
             from mistdata.store import published
 
@@ -114,6 +116,11 @@ def _finite(document: Any) -> Any:
         case float() if not math.isfinite(document):
             return None
     return document
+
+
+def counted(count: int, one: str) -> str:
+    """Write a number of things, as '1 problem' or '2,000 problems'."""
+    return f"{count:,} {one}" + ("" if count == 1 else "s")
 
 
 def bytes_text(count: float) -> str:

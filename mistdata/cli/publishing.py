@@ -11,6 +11,7 @@ import click
 from mistdata.cli.console import (
     OutputFile,
     bytes_text,
+    counted,
     json_option,
     print_json,
     report,
@@ -39,7 +40,7 @@ def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bo
 
 
 @click.command()
-@click.argument("title", required=False, metavar="NAME@VERSION")
+@click.argument("title", required=False, metavar="[NAME@VERSION]")
 @click.option("--recipe", is_flag=True, help="Print its recipe.")
 @json_option
 def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
@@ -62,11 +63,14 @@ def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
     elif title is None:
         for entry in found:
             click.echo(_line(entry))
-        click.echo(f"{len(found)} published stores; `mistdata.open(NAME@VERSION)` opens one")
+        number = counted(len(found), "published store")
+        click.echo(f"{number}; `mistdata.open(NAME@VERSION)` opens one")
     else:
         for name, value in asdict(found[0]).items():
-            if name != "recipe":
-                click.echo(f"{name:<14}{value}")
+            if name != "recipe" and value is not None:
+                parts = value.items() if isinstance(value, dict) else ()
+                text = ", ".join(f"{key} {each}" for key, each in parts) if parts else value
+                click.echo(f"{name:<14}{text}")
 
 
 def _line(entry: Entry) -> str:

@@ -22,7 +22,7 @@ import mistdata
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, NumericMismatch, OtherPlan
 from mistdata.pipeline.component import transform_words
-from mistdata.pipeline.fingerprint import fingerprint
+from mistdata.pipeline.fingerprint import fingerprint, one_thread
 from mistdata.pipeline.generate import generate_shard
 from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, make_plan
@@ -92,9 +92,9 @@ def claim(store: Path, wanted: PlanRecord) -> PlanRecord:
     record = ledger.read_record(store)
     if record.plan != wanted.plan:
         raise OtherPlan(
-            f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r} (limit"
-            f" {record.limit}), this is the plan {wanted.plan[:12]} of {wanted.name!r} (limit"
-            f" {wanted.limit}); choose another folder"
+            f"{store}: belongs to the plan {record.plan[:12]} of {record.name!r}"
+            f" ({_limited(record)}), this is the plan {wanted.plan[:12]} of {wanted.name!r}"
+            f" ({_limited(wanted)}); choose another folder"
         )
     return record
 
@@ -160,7 +160,8 @@ def fill_shard(
     plan, record = _open_plan(store, (store / ledger.RECORD).stat().st_mtime_ns, load)
     shard = plan.shards[index]
     if ledger.valid_receipt(store, shard, record) is None:
-        values, labels = make(plan, shard)
+        with one_thread():
+            values, labels = make(plan, shard)
         write_shard(store, record, shard, values, _label_columns(plan, shard, values, labels))
     size = layout.shard_file_size(plan.shard_length)
     seconds = time.perf_counter() - started
@@ -274,6 +275,10 @@ def _record(plan: Plan, planned: bytes) -> PlanRecord:
         fingerprint=fingerprint(),
         recipe=plan.recipe.text,
     )
+
+
+def _limited(record: PlanRecord) -> str:
+    return "whole" if record.limit is None else f"limit {record.limit}"
 
 
 def _require_free(store: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ ANSWERING = timedelta(seconds=120)  # for one object
 RETRYING = timedelta(seconds=180)  # in all
 RETRIES = 8
 WEB = ("http", "https")
+_LIKE_URL = re.compile(r"(s3|gs|az|https?):|[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(r"(s3|gs|az|https?)://[^/\s]+(/\S*)?")
+_INSTANCE = "169.254.169.254"  # where a machine in the cloud would find its own credentials
+_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_REFUSED = ("PermissionDeniedError", "UnauthenticatedError")
 
 
 def place(where: str | os.PathLike[str] | Remote) -> Path:
@@ -35,11 +41,30 @@ def place(where: str | os.PathLike[str] | Remote) -> Path:
 
     Returns:
         A path, or a `Remote`, which has the methods of a path that a store needs.
+
+    Raises:
+        MistdataError: it is meant as a URL and is none.
     """
     if isinstance(where, Remote):
         return cast(Path, where)
     text = os.fspath(where)
-    return cast(Path, Remote(text.rstrip("/"))) if "://" in text else Path(text)
+    if not _LIKE_URL.match(text):
+        return Path(text)
+    require_address(text)
+    return cast(Path, Remote(text.rstrip("/")))
+
+
+def require_address(text: str) -> None:
+    """Refuse what is meant as the URL of a store and is none.
+
+    Raises:
+        MistdataError: saying what an address looks like.
+    """
+    if not _URL.fullmatch(text):
+        raise MistdataError(
+            f"{text}: not an address of a store; write s3://BUCKET/NAME, gs:// or az:// likewise,"
+            " or https://HOST/NAME"
+        )
 
 
 class Status(NamedTuple):
@@ -63,7 +88,8 @@ class Remote:
         url: as s3://bucket/name.
 
     Raises:
-        Unreachable: from any method, if the server does not answer or refuses.
+        Unreachable: from any method, if the server does not answer.
+        MistdataError: likewise, if there is no such bucket, or it refuses the credentials.
         MissingExtra: likewise, if obstore is not installed.
     """
 
@@ -219,7 +245,7 @@ def _client(root: str) -> Any:
             retry_config={"max_retries": RETRIES, "retry_timeout": RETRYING},
         )
     except (BaseError, ValueError) as error:
-        raise MistdataError(f"{root}: not an address of a store: {_one_line(error)}") from None
+        raise MistdataError(f"{root}: cannot be asked: {_one_line(error)}") from None
 
 
 def _obstore() -> Any:
@@ -238,11 +264,23 @@ def _asking(remote: Remote) -> Iterator[Any]:
     obstore = _obstore()
     try:
         yield obstore
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        _require_bucket(remote, error)
         raise FileNotFoundError(errno.ENOENT, "there is no such object", remote.url) from None
     except obstore.exceptions.BaseError as error:
+        _require_bucket(remote, error)
+        if _INSTANCE in str(error):
+            raise MistdataError(f"{remote.url}: no credentials; set {_CREDENTIALS}") from None
+        if type(error).__name__ in _REFUSED:
+            raise MistdataError(f"{remote.url}: refused with these credentials") from None
         raise Unreachable(f"{remote.url}: {_one_line(error)}") from None
 
 
+def _require_bucket(remote: Remote, error: Exception) -> None:
+    if "NoSuchBucket" in str(error):
+        raise MistdataError(f"{remote.url}: there is no such bucket") from None
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).partition("\n\nDebug source")[0].split())[:400]
+    text = str(error).partition("\n\nDebug source")[0].partition(": <?xml")[0]
+    return " ".join(text.split())[:400]

@@ -24,7 +24,7 @@ from mistdata.store.catalog import Table
 from mistdata.store.commit import create_exclusively
 from mistdata.store.document import has_type
 from mistdata.store.ledger import Manifest
-from mistdata.store.place import place
+from mistdata.store.place import place, require_address
 from mistdata.store.seal import content_digest
 
 FORMAT = 1
@@ -71,6 +71,11 @@ class Entry:
         """Name and version, as `mistdata.open` takes them."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def file(self) -> str:
+        """What the file of the entry is called."""
+        return f"{self.name}-{self.version}.json"
+
 
 def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LICENCE) -> Entry:
     """Write the entry of a sealed store.
@@ -83,8 +88,8 @@ def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LIC
 
     Raises:
         NotAStore: the store is not sealed.
-        MistdataError: it is only a part of what its recipe says, or the path is not that of its
-            entry or exists: a published version is never edited.
+        MistdataError: it is only a part of what its recipe says, the URL is none, or the path is
+            not that of its entry or exists: a published version is never edited.
     """
     record, manifest = ledger.read_record(store), ledger.read_manifest(store)
     if record.limit is not None:
@@ -107,9 +112,10 @@ def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LIC
         values=manifest.values,
         bytes=sum(file["size"] for file in manifest.files.values()),
     )
-    expected = f"{entry.name}-{entry.version}.json"
-    if path.name != expected:
-        raise MistdataError(f"{path}: the entry of {entry.title} is called {expected}")
+    if path.name != entry.file:
+        raise MistdataError(f"{path}: the entry of {entry.title} is called {entry.file}")
+    if url is not None:
+        require_address(url)
     content = json.dumps({"format": FORMAT, **asdict(entry)}, indent=2) + "\n"
     if not create_exclusively(path, content.encode()):
         raise MistdataError(f"{path}: exists, and a published version is never edited")
@@ -157,13 +163,16 @@ def place_of(entry: Entry) -> Path:
 
     Raises:
         NotAStore: nowhere; saying how to make it.
+        VerificationFailed: what is there has another digest.
     """
     own = os.environ.get(STORES)
     at_hand = Path(own) / f"{entry.name}-{entry.version}" if own else None
+    found = place(entry.url) if entry.url is not None else None
     if at_hand is not None and ledger.is_sealed(at_hand):
-        return at_hand
-    if entry.url is not None:
-        return place(entry.url)
+        found = at_hand
+    if found is not None:
+        _require_digest(found, entry, ledger.read_manifest(found).digest)
+        return found
     wanted = at_hand or f"STORES/{entry.name}-{entry.version}"
     portable = " --portable" if entry.fingerprint.get("portable") == "yes" else ""
     raise NotAStore(
@@ -181,7 +190,10 @@ def require_published(store: Path, entry: Entry, manifest: Manifest, table: Tabl
     """
     shards = [shard.file for shard in ledger.shards_of(table)]
     hashes = [(name, str(manifest.files.get(name, {}).get("sha256"))) for name in shards]
-    found = content_digest(manifest.plan, hashes, table)
+    _require_digest(store, entry, content_digest(manifest.plan, hashes, table))
+
+
+def _require_digest(store: Path, entry: Entry, found: str) -> None:
     if found != entry.digest:
         raise VerificationFailed(
             f"{store}: has the digest {found[:12]}, that of {entry.title} is {entry.digest[:12]}"
@@ -193,6 +205,8 @@ def _folders() -> list[Path]:
     own = os.environ.get(CATALOGS)
     package = Path(mistdata.__file__).parent
     found = [Path(own)] if own else []
+    if own and not found[0].is_dir():
+        raise MistdataError(f"{own}: {CATALOGS} must name a folder")
     return [*found, package / "catalogs", package.parent / "catalogs"]
 
 
@@ -205,6 +219,8 @@ def _read(path: Path) -> Entry:
         for name, hint in get_type_hints(Entry).items():
             if not has_type(getattr(entry, name), hint):
                 raise ValueError(f"{name} must be {Entry.__annotations__[name]}")
+        if path.name != entry.file:
+            raise ValueError(f"that of {entry.title} is called {entry.file}")
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise MistdataError(f"{path}: not an entry of a catalog: {error}") from None
     return entry

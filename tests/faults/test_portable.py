@@ -4,10 +4,13 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mistdata.store import ledger
+
+ROOT = Path(__file__).parents[2]
 
 RECIPE = """
 name = "rounded"
@@ -94,3 +97,26 @@ def test_a_shell_can_be_told(tmp_path):
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert said == "True\n"
+
+
+@pytest.mark.parametrize("portable", [(), ("--portable",)], ids=["native", "portable"])
+def test_the_number_of_threads_changes_no_byte(tmp_path, portable):
+    recipe = ROOT / "pipelines" / "mistdata-train.toml"
+    runs = {"one": {"OMP_NUM_THREADS": "1"}, "two": {"OMP_NUM_THREADS": "2"}, "four": {}}
+    for name, variables in runs.items():
+        kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+        command = [sys.executable, "-m", "mistdata", "generate", recipe, tmp_path / name]
+        limited = [*map(str, command), "--limit", "300", "--in-process", *portable]
+        done = subprocess.run(limited, env=kept | variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    manifests = [ledger.read_manifest(tmp_path / name) for name in runs]
+    assert manifests[0] == manifests[1] == manifests[2]
+
+
+def test_workers_of_one_thread_may_join_a_client_of_many(tmp_path, recipe):
+    kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-m", "mistdata", "generate", str(recipe), str(tmp_path / "store")]
+    done = subprocess.run(
+        [*command, "--workers", "1", "--portable"], env=kept, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

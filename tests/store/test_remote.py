@@ -260,8 +260,34 @@ def test_where_nothing_is_there_is_no_store(site, bucket):
             mistdata.open(nowhere)
     with pytest.raises(MistdataError, match="not an address of a store"):
         mistdata.open("ftp://somewhere/store")
-    with pytest.raises(Unreachable, match="s3://no-such-bucket/store/"):
-        generate(PLAN, place.place("s3://no-such-bucket/store"), InProcess())
+    nowhere = place.place("s3://no-such-bucket/store")
+    for ask in (lambda: generate(PLAN, nowhere, InProcess()), lambda: verify(nowhere)):
+        with pytest.raises(
+            MistdataError, match=r"no-such-bucket/.*: there is no such bucket"
+        ) as told:
+            ask()
+        assert told.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["s3:bucket/a", "s3:/bucket/a", "s3://", "ftp://h/a", "http:///a"]
+)
+def test_what_is_meant_as_a_url_is_not_taken_for_a_folder(text):
+    with pytest.raises(MistdataError, match="not an address of a store; write s3://BUCKET/NAME"):
+        place.place(text)
+    assert place.place("a:b/c") == Path("a:b/c")
+
+
+def test_missing_and_refused_credentials_are_said(monkeypatch):
+    obstore = place._obstore()
+    remote = place.place("s3://bucket/store")
+    for text, message in (
+        ("PUT http://169.254.169.254/latest/api/token", "no credentials; set AWS_ACCESS_KEY_ID"),
+        ("403 Forbidden", "refused with these credentials"),
+    ):
+        with pytest.raises(MistdataError, match=message) as told, place._asking(remote):
+            raise obstore.exceptions.PermissionDeniedError(text)
+        assert told.value.exit_code == 2
 
 
 def test_the_cache_is_bounded_and_checked(site, folder, cache, monkeypatch):
