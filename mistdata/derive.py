@@ -21,14 +21,13 @@ from mistdata.errors import MistdataError
 from mistdata.pipeline.fill import claim, lay_out, write_shard
 from mistdata.pipeline.fingerprint import fingerprint
 from mistdata.pipeline.plan import pack
+from mistdata.pipeline.recipe import MIB
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import Table
 from mistdata.store.commit import page_aligned
 from mistdata.store.dataset import MetaDataset, open_store
 from mistdata.store.ledger import Manifest, PlanRecord, Shard
 from mistdata.store.seal import seal
-
-MIB = 1 << 18  # float32 values in a MiB
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _derive(
     told: tuple[Callable[[int, int], None], Callable[[int], None]],
 ) -> Manifest:
     manifests = [source.manifest for source in sources]
-    length = shard_mib * MIB if shard_mib else max(m.shard_length for m in manifests if m)
+    length = shard_mib * MIB // 4 if shard_mib else max(m.shard_length for m in manifests if m)
     layout.require_shard_length(length)
     derived = _joined(sources, length)
     text = _recipe(sources, kind, lines, name, version, length)
@@ -177,7 +176,8 @@ def _joined(sources: Sequence[MetaDataset], length: int) -> _Derived:
     sizes = catalog.sizes(table)
     if sizes.max() > length:
         raise MistdataError(
-            f"a dataset of {int(sizes.max()):,} values does not fit a shard of {length // MIB} MiB"
+            f"a dataset of {int(sizes.max()):,} values does not fit a shard of"
+            f" {4 * length // MIB} MiB"
         )
     places = [pack(sizes[code == each], length) for each in range(len(names))]
     shard, offset = (np.concatenate(each) for each in zip(*places, strict=True))
@@ -200,7 +200,8 @@ def _recipe(
 ) -> str:
     """What plan.json holds in place of a recipe."""
     text = [
-        f"name = {json.dumps(name)}", f"version = {version}", f"shard_mib = {length // MIB}", "",
+        f"name = {json.dumps(name)}", f"version = {version}",
+        f"shard_mib = {4 * length // MIB}", "",
         "[derived]", f"by = {json.dumps(kind)}", *lines,
     ]  # fmt: skip
     for source in sources:
