@@ -232,6 +232,7 @@ def fit(
     threads: int = 1,
     compile_blocks: bool = False,
     save_every: float = 60.0,
+    begin: str | None = None,
 ) -> list[dict[str, Scores]] | None:
     """Fit a network and write its checkpoint.
 
@@ -244,14 +245,17 @@ def fit(
         threads: batches computed at a time, on the CPU.
         compile_blocks: compile the pair blocks.
         save_every: seconds of training between checkpoints.
+        begin: weights to begin with, see `Trainer.begin_with`.
 
     Returns:
         The held-out figures of each store, or None if the fit was interrupted.
 
     Raises:
-        ValueError: if `out` holds another fit.
+        ValueError: if `out` holds another fit, or `begin` holds other widths.
     """
     trainer = Trainer(data.source, config, device, threads, compile_blocks)
+    if begin is not None:
+        trainer.begin_with(begin)
     if resume:
         trainer.resume(out)
         forget_after(out / "metrics.jsonl", trainer.step)
@@ -305,6 +309,11 @@ def require_device(device: str) -> None:
 @click.option("--steps", type=click.IntRange(1), help="Length of training, instead of minutes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--validation", metavar="SPLIT", help="Held-out split [validation or test].")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Peak of the learning rate.")
+@click.option(
+    "--begin", metavar="WEIGHTS",
+    help="Begin with these weights, e.g. small: to fine-tune them, or to grow a deeper network.",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the state in the checkpoint folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option(
@@ -324,6 +333,8 @@ def main(
     steps: int | None,
     seed: int,
     validation: str | None,
+    rate: float | None,
+    begin: str | None,
     resume: bool,
     device: str,
     keep: str,
@@ -339,7 +350,9 @@ def main(
     torch.set_num_threads(1)
     try:
         require_device(device)
-        settings = SETTINGS.get(size, {})
+        settings = dict(SETTINGS.get(size, {}))
+        if rate is not None:
+            settings["learning_rate"] = rate
         config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes, **settings)
         data = open_data(
             stores, streams, weights, config, validation=validation, keep=keep, device=device,
@@ -353,6 +366,7 @@ def main(
             device=device,
             threads=threads or cores,
             compile_blocks=compile_blocks,
+            begin=begin,
         )
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.fit: {error}", err=True)

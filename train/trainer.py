@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ import mistdata
 from mistdata.estimator import Network, NetworkConfig, Training
 from mistdata.estimator.checkpoint import (
     STATE,
+    find_weights,
     optimizer_tensors,
     pack,
     restore_optimizer,
@@ -24,9 +26,10 @@ from mistdata.estimator.checkpoint import (
     unpack,
     write_atomically,
 )
+from mistdata.estimator.pairs import PairBlock
 from train.gradients import Gradients, Work
 from train.loader import Batch, Source
-from train.networks import build
+from train.networks import build, open_network
 from train.reference import Reference, ReferenceConfig
 
 
@@ -57,6 +60,7 @@ class FitConfig:
         clip: largest norm of the gradient.
         average: largest decay of the exponential moving average of the weights.
         reflect: reflect random columns (z → -z keeps the mutual information).
+        begin: sha256 of the weights that the fit began with, see `Trainer.begin_with`.
     """
 
     network: NetworkConfig | ReferenceConfig
@@ -78,6 +82,7 @@ class FitConfig:
     clip: float = 1.0
     average: float = 0.998
     reflect: bool = True
+    begin: str = ""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -123,6 +128,34 @@ class Trainer:
         self.optimizers = make_optimizers(self.network, config)
         self.step, self.seconds, self.datasets = 0, 0.0, 0
         self.seen: dict[str, list[float]] = {}
+        self.begun: dict[str, Any] = {}
+
+    def begin_with(self, weights: Path | str) -> None:
+        """Begin with the weights of another fit instead of random ones.
+
+        Pair blocks that it lacks begin as the identity, so that the network first answers as that
+        one does, whatever its depth. Its provenance goes into that of this fit, as `begun`.
+
+        Args:
+            weights: name of shipped weights, a file of weights, or the folder of a fit.
+
+        Raises:
+            ValueError: if there are none, or they are of other widths or of more blocks.
+        """
+        known, training = open_network(weights)
+        check_grown(str(weights), known.config, self.config.network)
+        self.network.load_state_dict(known.state_dict(), strict=False)
+        if isinstance(self.network, Network):
+            for block in self.network.blocks[len(known.blocks) :]:
+                cast(PairBlock, block).silence()
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        ranges = {name: getattr(training, name) for name in ("n", "dim", "mi", "rate")}
+        self.seen = {name: [float(low), float(high)] for name, (low, high) in ranges.items()}
+        digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
+        self.config = replace(self.config, begin=digest)
+        self.begun = {
+            name: getattr(training, name) for name in ("data", "recipe", "done", "begun")
+        }
 
     @property
     def progress(self) -> float:
@@ -239,6 +272,7 @@ class Trainer:
                 "mistdata": mistdata.__version__,
                 "torch": torch.__version__,
             },
+            begun=self.begun,
         )
 
     def save(self, folder: Path) -> None:
@@ -263,6 +297,7 @@ class Trainer:
             "datasets": self.datasets,
             "source": self.source.state(),
             "seen": self.seen,
+            "begun": self.begun,
         }
 
     def resume(self, folder: Path) -> None:
@@ -285,6 +320,7 @@ class Trainer:
             restore_optimizer(optimizer, self.network, saved)
         self.step, self.seconds = record["step"], record["seconds"]
         self.datasets, self.seen = record["datasets"], record["seen"]
+        self.begun = record["begun"]
         self.source.restore(record["source"])
 
 
@@ -343,6 +379,30 @@ def check_same_fit(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -
         before, now = saved["config"].get(name), asked["config"][name]
         if before != now:
             raise ValueError(f"{folder}: fitted with {name} = {before}, asked for {now}")
+
+
+def check_grown(
+    name: str, known: NetworkConfig | ReferenceConfig, asked: NetworkConfig | ReferenceConfig
+) -> None:
+    """Refuse to begin with the weights of other widths, or of more blocks.
+
+    Args:
+        name: of the weights, for the message.
+        known: their widths.
+        asked: those of the network that shall begin with them.
+
+    Raises:
+        ValueError: naming the first difference.
+    """
+    before, now = known.to_json(), asked.to_json()
+    if before.get("kind") == now.get("kind") and before.get("blocks", 0) <= now.get("blocks", 0):
+        before["blocks"] = now.get("blocks")
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise ValueError(
+                f"{name}: cannot begin with it: it has {key} = {before.get(key)}, "
+                f"the network asked for {now.get(key)}"
+            )
 
 
 def schedule(progress: float, warm_up: float) -> float:

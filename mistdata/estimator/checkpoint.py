@@ -54,6 +54,7 @@ class Training:
         data: what identifies the data: names, digests or plans, and shares.
         recipe: the settings of the fit, as JSON types.
         done: how far it went: steps, datasets, seconds, device, mistdata's version.
+        begun: the same of the weights that it began with, if they were not random.
     """
 
     n: tuple[int, int]
@@ -63,6 +64,7 @@ class Training:
     data: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     done: dict[str, Any] = field(default_factory=dict)
+    begun: dict[str, Any] = field(default_factory=dict)
 
     def outside(self, n: int, dim_x: int, dim_y: int) -> list[str]:
         """Say what of a sample lies outside the trained range.

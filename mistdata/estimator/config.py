@@ -74,7 +74,5 @@ class NetworkConfig:
 
 CONFIGS = {
     "small": NetworkConfig(),
-    "base": NetworkConfig(
-        cell=16, cell_hidden=32, pair=64, product=32, blocks=4, metrics=3, row=64
-    ),
+    "base": NetworkConfig(blocks=6),
 }

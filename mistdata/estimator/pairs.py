@@ -50,6 +50,13 @@ class PairBlock(nn.Module):
         updated: Tensor = pairs + self.mlp(pairs)
         return updated
 
+    def silence(self) -> None:
+        """Make the block the identity: the last map of each step becomes zero."""
+        for layer in (self.product, self.tell, self.mlp[-1]):
+            assert isinstance(layer, nn.Linear)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
     def _exchange(self, pairs: Tensor) -> Tensor:
         left, right, gate = self.factors(pairs).chunk(3, dim=-1)
         # A batched matmul wants contiguous (c, D, D); einsum on (D, D, c) is far slower.

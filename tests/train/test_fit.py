@@ -117,6 +117,44 @@ def test_a_small_network_learns_a_small_store(halves):
     assert table["network"].r2 > 0.8
 
 
+def test_a_deeper_network_begins_with_the_answers_of_a_shallower_one(halves, checkpoint):
+    deeper = replace(CONFIG, network=replace(TINY, blocks=3))
+    trainer = trainer_of(halves[0], deeper)
+    trainer.begin_with(checkpoint)
+    shallow, training = load_network(checkpoint)
+    values = torch.randn(2, 40, 5, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(trainer.averaged()(values, 2), shallow(values, 2))
+    run(trainer, until=2)
+    for block in trainer.network.blocks:
+        assert all(each.detach().abs().max() > 0 for each in block.parameters() if each.ndim > 1)
+    begun = trainer.training().begun
+    assert begun["done"] == training.done and begun["recipe"]["network"]["blocks"] == 1
+    assert trainer.training().n[0] <= training.n[0] and trainer.training().n[1] >= training.n[1]
+
+
+def test_a_fit_that_began_with_weights_resumes_with_them_only(halves, checkpoint, tmp_path):
+    trainer = trainer_of(halves[0])
+    trainer.begin_with(checkpoint)
+    run(trainer, until=2)
+    trainer.save(tmp_path)
+    again = trainer_of(halves[0])
+    with pytest.raises(ValueError, match="fitted with begin = "):
+        again.resume(tmp_path)
+    again.begin_with(checkpoint)
+    again.resume(tmp_path)
+    assert run(again) == run(trainer)
+    assert again.training() == trainer.training()
+    assert load_network(tmp_path)[1].begun["done"]["steps"] == CONFIG.steps
+
+
+@pytest.mark.parametrize("other", [{"pair": 8}, {"blocks": 0}])
+def test_other_widths_or_fewer_blocks_are_no_beginning(halves, checkpoint, other):
+    trainer = trainer_of(halves[0], replace(CONFIG, network=replace(TINY, **other)))
+    with pytest.raises(ValueError, match=f"it has {next(iter(other))} = "):
+        trainer.begin_with(checkpoint)
+
+
 def test_another_store_is_refused(halves, checkpoint):
     with pytest.raises(ValueError, match=r"the fit belongs to .*, got .*'other'"):
         trainer_of(halves[0], digest="other").resume(checkpoint)
