@@ -2,9 +2,9 @@
 
     python -m benchmarks.modalities WORK [--only digits] [--steps 4000]
 
-The data ship inside scikit-learn. For each recipe `pipelines/modality-*.toml` the flows it names
-are fitted in the folder WORK, unless they are there; the recipe is generated through them;
-losses, certificates and fidelity go to `docs/modalities/*.json`, with a picture of real rows
+The data ship inside packages, see also `_sentences.py`. For each recipe
+`pipelines/modality-*.toml` the flows it names are fitted in the folder WORK, unless they are
+there; the recipe is generated through them; losses, certificates and fidelity go to `docs/modalities/*.json`, with a picture of real rows
 beside adapted ones, and all of it to the page `docs/modalities.md`.
 """
 
@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer, load_digits, load_sample_images, load_wine
 
 import mistdata
+from benchmarks._sentences import embeddings
 from mistdata.flows import FitSettings, Modality, fit_flow
 from mistdata.flows.adapt import carry, folders_of, plan_adapted
 from mistdata.flows.fidelity import fidelity
@@ -62,6 +63,7 @@ MODALITIES: dict[str, Callable[[], Modality]] = {
     "digits": lambda: modality_of(load_digits().images.astype(np.uint8), "image"),
     "cancer": lambda: table(load_breast_cancer()),
     "wine": lambda: table(load_wine()),
+    "text": lambda: modality_of(embeddings(), "embedding"),
     "patches-grey": lambda: modality_of(patches(16, grey=True), "image"),
     "patches-colour": lambda: modality_of(patches(8, grey=False), "image"),
 }
@@ -212,8 +214,10 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
 
 PAGE = """# Modalities
 
-Written by `python -m benchmarks.modalities WORK` from data that ship inside scikit-learn: the
-8 × 8 digits, the tables breast cancer and wine, squares cut out of its two photographs. Each
+Written by `python -m benchmarks.modalities WORK` from data that ship inside packages: of
+scikit-learn the 8 × 8 digits, the tables breast cancer and wine, and squares cut out of its two
+photographs; sentences of Python's language reference and of the docstrings of NumPy, SciPy and
+scikit-learn, embedded in 64 columns by the model inside wordllama. Each
 recipe `pipelines/modality-*.toml` is generated through the flows that it names. How it works is in
 [flows.md](flows.md).
 

@@ -34,7 +34,6 @@ import numpy as np
 from mistdata.distributions.base import JointDistribution, Precision
 from mistdata.distributions.priors import Array
 from mistdata.pipeline.fill import load_plan
-from mistdata.pipeline.fingerprint import one_thread
 from mistdata.pipeline.generate import member_of
 from mistdata.pipeline.plan import Plan, Planned
 from mistdata.pipeline.recipe import parse_recipe
@@ -42,6 +41,7 @@ from mistdata.pipeline.streams import Streams
 from mistdata.store import catalog
 from mistdata.store.dataset import MetaDataset, open_store
 from mistdata.store.ledger import read_record
+from mistdata.threads import one_thread
 
 Z_COMPONENT = 5.0  # a false alarm once in 1.7 million components
 Z_DATASET = 8.0

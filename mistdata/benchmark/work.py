@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mistdata.baselines.answer import Answer, mean_answer
 from mistdata.benchmark.estimators import Estimator, Spec, build
 from mistdata.benchmark.results import Header, Row, write_part
 from mistdata.errors import MistdataError
 from mistdata.store.dataset import Dataset, MetaDataset, open_store
+from mistdata.threads import one_thread
 
 _FLUSH_SECONDS = 5.0  # what a kill may cost a worker
 _LONGEST_MESSAGE = 300
@@ -53,7 +51,7 @@ def work(parts: Path, block: Block) -> int:
     rows: list[Row] = []
     flushed = time.monotonic()
     try:
-        with _one_thread():
+        with one_thread():
             for position in block.positions:
                 rows.append(estimate_row(store[position], estimator, block.header))
                 if time.monotonic() - flushed > _FLUSH_SECONDS:
@@ -135,18 +133,3 @@ def _build(spec: Spec) -> Estimator:
     if not _last or _last[0][0] != spec:
         _last[:] = [(spec, build(spec))]
     return _last[0][1]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold the libraries of this process to one thread each; torch if an estimator uses it."""
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else 1
-    with threadpool_limits(limits=1):
-        if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(threads)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ import torch
 from mistdata.estimator.columns import Array
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.sample import Sample
+from mistdata.threads import one_thread
 
 _CELLS = 1 << 17  # most cells of a batch
 
@@ -56,15 +59,28 @@ def quantiles_of(
         (samples, levels).
     """
     total = np.zeros((len(samples), len(network.config.levels)))
-    for (dim_x, _, _), parts in _by_shape(samples, most).items():
-        for batch in _batches(samples, parts):
-            values = np.stack([_rows(samples[part.sample], part) for part in batch])
-            answers = _ask(network, values, dim_x, queries)
-            for part, answer in zip(batch, answers, strict=True):
-                total[part.sample] += answer / part.step
-            if advance is not None:
-                advance(sum(part.start + 1 == part.step for part in batch))
+    shapes = _by_shape(samples, most).values()
+    batches = [batch for parts in shapes for batch in _batches(samples, parts)]
+    for batch, answers in zip(batches, _each(network, samples, batches, queries), strict=True):
+        for part, answer in zip(batch, answers, strict=True):
+            total[part.sample] += answer / part.step
+        if advance is not None:
+            advance(sum(part.start + 1 == part.step for part in batch))
     return total
+
+
+def _each(
+    network: Network, samples: Sequence[Sample], batches: Sequence[list[_Part]], queries: int
+) -> Iterator[Array]:
+    """Answer every batch, in order; on CPUs one batch to a core, which no core waits for."""
+    ask = partial(_ask, network, samples, queries=queries)
+    cores = min(torch.get_num_threads(), len(batches))
+    if cores < 2 or next(network.parameters()).device.type != "cpu":
+        yield from map(ask, batches)
+        return
+    # A thread has a number of threads of its own, so that the pool's must be told, too.
+    with one_thread(), ThreadPoolExecutor(cores, "mistdata", torch.set_num_threads, (1,)) as pool:
+        yield from pool.map(ask, batches)
 
 
 def _by_shape(samples: Sequence[Sample], most: int) -> dict[tuple[int, int, int], list[_Part]]:
@@ -91,8 +107,12 @@ def _rows(sample: Sample, part: _Part) -> Array:
     return np.concatenate([sample.x[cut], sample.y[cut]], axis=1)
 
 
-def _ask(network: Network, values: Array, dim_x: int, queries: int) -> Array:
+def _ask(
+    network: Network, samples: Sequence[Sample], batch: list[_Part], *, queries: int
+) -> Array:
     """Ask about one batch; the cells are float64, as float32 would tie nearly equal ones."""
+    values = np.stack([_rows(samples[part.sample], part) for part in batch])
+    dim_x = samples[batch[0].sample].x.shape[1]
     device = next(network.parameters()).device
     with torch.inference_mode():
         # A rare category may not occur in a part: not strict. The whole sample was checked.

@@ -9,15 +9,12 @@ certified before it is written. Copies of the flows lie in the folder `flows` of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.priors import Array
@@ -36,6 +33,7 @@ from mistdata.pipeline.streams import Streams
 from mistdata.store import catalog, ledger
 from mistdata.store.commit import make_folder, page_aligned, write_durably
 from mistdata.store.ledger import Manifest, Shard
+from mistdata.threads import one_thread
 
 Side = Literal["x", "y"]
 SIDES: tuple[Side, Side] = ("x", "y")
@@ -293,7 +291,7 @@ def make_shard(store: Path, plan: Plan, shard: Shard) -> tuple[Array, list[Label
         except (ValueError, ArithmeticError, MistdataError) as error:
             raise GenerationError(f"{where(plan, shard, planned)}: {error}") from error
     rounded = _rounded(plan.recipe)
-    with _one_thread():
+    with one_thread():
         carried = [
             _carried(flow, [row.latents[side] for row in rows], rounded)
             for side, flow in enumerate(flows)
@@ -437,14 +435,3 @@ def _refusal(found: Certificate, mi: float) -> str:
     else:
         what = f"up to {found.mi_loss_bound:.3g} of {mi:.4g} nats may be lost"
     return f"{what}; leave it out, or keep it, flagged, with keep_uncertified = true"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: sums may come out otherwise with more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -22,7 +22,7 @@ import mistdata
 from mistdata.distributions.priors import Array
 from mistdata.errors import NotAStore, NumericMismatch, OtherPlan
 from mistdata.pipeline.component import transform_words
-from mistdata.pipeline.fingerprint import fingerprint, one_thread
+from mistdata.pipeline.fingerprint import fingerprint
 from mistdata.pipeline.generate import generate_shard
 from mistdata.pipeline.label import Label
 from mistdata.pipeline.plan import Plan, make_plan
@@ -36,6 +36,7 @@ from mistdata.store.commit import (
     write_whole,
 )
 from mistdata.store.ledger import PlanRecord, Receipt, Shard
+from mistdata.threads import one_thread
 
 Load = Callable[[Path], Plan]
 Make = Callable[[Plan, Shard], tuple[Array, list[Label]]]

@@ -16,20 +16,12 @@ import numpy as np
 import scipy
 from scipy import special
 from scipy.linalg import solve_triangular
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from mistdata.distributions.priors import Array
 from mistdata.pipeline.portable import is_portable
 from mistdata.pipeline.streams import Streams
-
-
-def one_thread() -> threadpool_limits:
-    """Hold BLAS and OpenMP to one thread within a `with` block.
-
-    With more they add in another order, and round another way: what is stored must not depend on
-    how many cores a machine has.
-    """
-    return threadpool_limits(limits=1)
+from mistdata.threads import one_thread
 
 
 @cache

@@ -57,3 +57,19 @@ def test_every_sample_is_reported_once():
 
 def test_no_sample_has_no_answer():
     assert ask().shape == (0, len(NETWORK.config.levels))
+
+
+def test_cores_share_the_batches_and_change_nothing():
+    samples = [sample(n, 1, 1, seed) for n in (60, 90) for seed in range(3)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        done: list[int] = []
+        alone = ask(*samples, most=50, advance=done.append)
+        torch.set_num_threads(3)
+        together = ask(*samples, most=50, advance=done.append)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(together, alone)
+    assert sum(done) == 2 * len(samples)
