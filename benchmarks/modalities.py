@@ -4,8 +4,9 @@
 
 The data ship inside packages, see also `_sentences.py`. For each recipe
 `pipelines/modality-*.toml` the flows it names are fitted in the folder WORK, unless they are
-there; the recipe is generated through them; losses, certificates and fidelity go to `docs/modalities/*.json`, with a picture of real rows
-beside adapted ones, and all of it to the page `docs/modalities.md`.
+there; the recipe is generated through them; losses, certificates and fidelity go to
+`docs/modalities/*.json`, with a picture of real rows beside adapted ones, and all of it to the
+page `docs/modalities.md`.
 """
 
 from __future__ import annotations

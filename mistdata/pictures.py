@@ -229,7 +229,7 @@ def load_pyplot() -> Any:
     try:
         import matplotlib
     except ImportError:
-        raise MistdataError("pictures need the extra mistdata[report]; install it") from None
+        raise MissingExtra("pictures need Matplotlib: pip install 'mistdata[report]'") from None
     matplotlib.use("agg")
     import matplotlib.pyplot as pyplot
 

@@ -11,7 +11,6 @@ import numpy as np
 from mistdata import __version__
 from mistdata.baselines.answer import Answer, as_answer, distribution_answer
 from mistdata.distributions.priors import Array
-from mistdata.errors import MistdataError
 
 if TYPE_CHECKING:
     from mistdata.estimator import Estimator
@@ -24,17 +23,13 @@ class Network:
         checkpoint: a path, or the name of a network that comes with mistdata.
 
     Raises:
-        MistdataError: torch is not installed.
+        MissingExtra: torch is not installed.
         ValueError: it is not a checkpoint.
     """
 
     def __init__(self, *, checkpoint: str) -> None:
-        try:
-            from mistdata.estimator import Estimator
-        except ImportError:
-            raise MistdataError(
-                f"{checkpoint}: the network needs the extra mistdata[estimator]; install it"
-            ) from None
+        from mistdata.estimator import Estimator
+
         self._estimator = Estimator.load(checkpoint)
         self.version = f"{__version__}, weights {_digest(self._estimator)[:12]}"
 

@@ -142,5 +142,5 @@ def _matplotlib() -> tuple[Any, Any]:
         from matplotlib.colors import PowerNorm
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtra("pictures need the extra mistdata[report]; install it") from None
+        raise MissingExtra("pictures need Matplotlib: pip install 'mistdata[report]'") from None
     return Figure, PowerNorm

@@ -237,8 +237,8 @@ def _import_distributed() -> Any:
         import dask
         import distributed
     except ImportError:
-        raise MistdataError(
-            "Dask workers need the extra mistdata[cluster]; install it, or use --in-process"
+        raise MissingExtra(
+            "Dask workers need distributed: pip install 'mistdata[cluster]', or use --in-process"
         ) from None
     dask.config.set(_DASK_CONFIG)
     for name in ("distributed", "tornado"):
