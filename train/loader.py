@@ -20,9 +20,9 @@ from mistdata.store.dataset import MetaDataset, Packed
 
 WINDOW = 64  # shards that are streamed together: 1 GiB of the usual size
 
-# Every n served is one of these (ratio ≤ 4/3): a process that meets ever new shapes never stops
+# Every n served is one of these (ratio ≤ 9/8): a process that meets ever new shapes never stops
 # growing, as allocators and kernels keep something for each.
-LADDER = np.unique([10_000, *(r << k for k in range(17) for r in (8, 10, 12, 14))])
+LADDER = np.unique([10_000, *(r << k for k in range(17) for r in range(8, 16))])
 
 
 class Batch(NamedTuple):
@@ -97,7 +97,7 @@ def plan_epoch(
 ) -> Epoch:
     """Decide the batches of an epoch: every dataset exactly once.
 
-    Within a group the datasets are ordered by n, jittered by a quarter so that company changes
+    Within a group the datasets are ordered by n, jittered by an eighth so that company changes
     from epoch to epoch, and divided evenly into as few batches as the limits allow.
 
     Args:
@@ -116,7 +116,7 @@ def plan_epoch(
     """
     rng = np.random.default_rng([position.seed, position.epoch, *part])
     group = shape_groups(n, dim_x, dim_y)
-    order = np.lexsort((n * np.exp(rng.uniform(-0.125, 0.125, len(n))), group))
+    order = np.lexsort((n * np.exp(rng.uniform(-0.06, 0.06, len(n))), group))
     _, first, members = np.unique(group[order], return_index=True, return_counts=True)
     leader = order[first]
     columns = (dim_x + dim_y)[leader]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ from mistdata.store.place import Remote
 
 FETCHING = 8  # shards at a time
 _SPARE_DESCRIPTORS = 256
-_BLOCK = 1 << 22  # bytes
 _MOST_MAPPED = 1024  # copies of shards that a reader holds at a time
 
 
@@ -32,10 +32,10 @@ class MappedValues:
         self._maps: list[Array | None] = [None] * shards
 
     def prepare(self, offsets: Array) -> None:
-        """Read the files of the shards of many values into the cache of the disk."""
+        """Have the files of the shards of many values read into the cache of the disk."""
         paths = [self._paths[shard] for shard in np.unique(offsets // self._length).tolist()]
         with ThreadPoolExecutor(FETCHING) as pool:
-            list(pool.map(_read_through, paths))
+            list(pool.map(_read_ahead, paths))
 
     def view(self, offset: int, size: int) -> Array:
         """Return `size` values from `offset`, without copying."""
@@ -54,12 +54,10 @@ class MappedValues:
         return values
 
 
-def _read_through(path: Path) -> None:
-    """Read a file and forget it; the operating system does not."""
-    block = bytearray(_BLOCK)
+def _read_ahead(path: Path) -> None:
+    """Have a file read by the operating system, which keeps it; no byte of it is copied here."""
     with path.open("rb", buffering=0) as file:
-        while file.readinto(block):
-            pass
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 class FetchedValues:
