@@ -247,9 +247,10 @@ held-out one (well below 1: repeats training rows). Held-out loss per dimension,
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--only", multiple=True, help="These recipes.")
 @click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
-def main(work: Path, only: tuple[str, ...], steps: int) -> None:
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of the fits [all cores].")
+def main(work: Path, only: tuple[str, ...], steps: int, threads: int | None) -> None:
     """Fit, carry and judge every modality; finished parts are kept."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(threads or os.cpu_count() or 1)
     work.mkdir(parents=True, exist_ok=True)
     (DOCS / "modalities").mkdir(exist_ok=True)
     names = sorted(path.stem.removeprefix("modality-")
