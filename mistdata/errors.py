@@ -64,6 +64,9 @@ class MissingExtra(MistdataError, ImportError):
     """A library is not installed that an extra of the package brings."""
 
 
+NEEDS_MATPLOTLIB = "pictures need Matplotlib: pip install 'mistdata[report]'"
+
+
 def did_you_mean(word: str, legal: Iterable[str]) -> str:
     """Write the nearest legal name as a suffix of a message, or nothing when none is near."""
     near = get_close_matches(word, list(legal), n=1, cutoff=0.5)

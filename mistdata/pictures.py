@@ -15,7 +15,7 @@ import numpy as np
 from mistdata.distributions.base import JointDistribution
 from mistdata.distributions.families import FAMILIES, GROUPS
 from mistdata.distributions.priors import Array
-from mistdata.errors import MistdataError
+from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra
 
 _COLUMNS = 8
 _GALLERY_ROWS = 500
@@ -35,7 +35,7 @@ def draw_gallery(path: Path, seed: int = 0) -> None:
     two coordinates and Y has one, the plane of X with Y as colour.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     pyplot = load_pyplot()
     rows = [math.ceil(len(names) / _COLUMNS) for names in GROUPS.values()]
@@ -62,7 +62,7 @@ def draw_sample(path: Path, member: JointDistribution, x: Array, y: Array, title
     """Draw one dataset: every coordinate of X against every one of Y, the first four of each.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     pyplot = load_pyplot()
     across, down = min(_PANELS, member.dim_x), min(_PANELS, member.dim_y)
@@ -224,12 +224,12 @@ def load_pyplot() -> Any:
     """Import pyplot, set to draw into files.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     try:
         import matplotlib
     except ImportError:
-        raise MissingExtra("pictures need Matplotlib: pip install 'mistdata[report]'") from None
+        raise MissingExtra(NEEDS_MATPLOTLIB) from None
     matplotlib.use("agg")
     import matplotlib.pyplot as pyplot
 

@@ -6,10 +6,13 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+
+from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra
 
 
 class StorePath(click.Path):
@@ -50,12 +53,14 @@ class OutputFile(click.Path):
         self._suffix = suffix
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Read the path; fail if it has another suffix or its folder is not there."""
+        """Read the path; fail if it has another suffix, its folder or Matplotlib is not there."""
         path = Path(str(super().convert(value, param, ctx)))
         if self._suffix and path.suffix.lower() != self._suffix:
             self.fail(f"the name must end in {self._suffix}, got {str(path)!r}", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"there is no folder {str(path.parent)!r}", param, ctx)
+        if self._suffix == ".png" and find_spec("matplotlib") is None:
+            raise MissingExtra(NEEDS_MATPLOTLIB)
         return path
 
 

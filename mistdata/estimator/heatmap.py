@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mistdata.errors import MissingExtra
+from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra
 from mistdata.estimator.columns import Array
 
 _INK = "#1f5f8b"
@@ -31,7 +31,7 @@ def draw_square(path: Path, names: Sequence[str], values: Array, units: str) -> 
         units: of the values.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     figure_of, norm_of = _matplotlib()
     order = similar_first(values)
@@ -79,7 +79,7 @@ def draw_intervals(
         units: of the values.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     figure_of, _ = _matplotlib()
     order = np.argsort(np.nan_to_num(median, nan=-1.0), kind="stable")
@@ -142,5 +142,5 @@ def _matplotlib() -> tuple[Any, Any]:
         from matplotlib.colors import PowerNorm
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtra("pictures need Matplotlib: pip install 'mistdata[report]'") from None
+        raise MissingExtra(NEEDS_MATPLOTLIB) from None
     return Figure, PowerNorm

@@ -101,8 +101,12 @@ class Matrix:
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "a DataFrame needs pandas: pip install pandas; records() needs nothing"
+            ) from None
         return pd.DataFrame(self.records())
 
     def heatmap(self, path: Path | str) -> None:
@@ -113,7 +117,7 @@ class Matrix:
 
         Raises:
             ValueError: the path does not end in .png.
-            MistdataError: Matplotlib is missing.
+            MissingExtra: Matplotlib is missing.
         """
         if Path(path).suffix.lower() != ".png":
             raise ValueError(f"path must end in .png, got {str(path)!r}")

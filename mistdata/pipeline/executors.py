@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from mistdata.errors import Incomplete, MistdataError
+from mistdata.errors import Incomplete, MissingExtra, MistdataError
 
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")

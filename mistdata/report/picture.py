@@ -22,7 +22,7 @@ def draw(path: Path, facts: Mapping[str, Any]) -> None:
         facts: from `collect`.
 
     Raises:
-        MistdataError: Matplotlib is missing.
+        MissingExtra: Matplotlib is missing.
     """
     plot = load_pyplot()
     bins = facts["bins"]
