@@ -18,11 +18,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SMALL = ROOT / "tests/data/small.toml"
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 IMPLIED = {"flows": {"flows", "estimator"}}
 # One command that needs each extra, what it exits with where the extra is, and what it writes.
 PROBES = {
-    "cluster": (f"generate {ROOT}/tests/data/small.toml by-dask --workers 1", 0, "by-dask"),
+    "cluster": (f"generate {SMALL} by-dask --workers 1", 0, "by-dask"),
     "estimator": ("estimate table.csv --x a --y b", 0, None),
     "flows": ("flow-fit table.csv flow --steps 50", 0, "flow"),
     "report": ("families --gallery gallery.png", 0, "gallery.png"),
@@ -40,14 +41,6 @@ def done(*command, cwd=None):
     process = run(*command, cwd=cwd)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory):
-    """The sdist, and the wheel that is built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    done(sys.executable, "-m", "build", "--outdir", folder, ROOT)
-    return folder
 
 
 @pytest.fixture
@@ -119,29 +112,24 @@ def test_the_wheel_has_types_weights_and_catalogs_and_says_what_it_is(wheel):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", ["base", *PROBES])
-def test_with_one_extra_it_works_and_names_the_others(extra, wheel, tmp_path):
-    venv, folder = tmp_path / "venv", tmp_path / "empty"
-    folder.mkdir()
-    done(sys.executable, "-m", "venv", venv)
-    wanted = wheel if extra == "base" else f"{wheel}[{extra}]"
-    done(venv / "bin/pip", "install", "-q", "-c", ROOT / "constraints.txt", wanted)
-    mistdata = venv / "bin/mistdata"
-
-    done(mistdata, "generate", ROOT / "tests/data/small.toml", "store", "--in-process", cwd=folder)
-    done(mistdata, "verify", "store", cwd=folder)
+def test_with_one_extra_it_works_and_names_the_others(extra, installed, tmp_path):
+    programs = installed("" if extra == "base" else extra)
+    mistdata = programs / "mistdata"
+    done(mistdata, "generate", SMALL, "store", "--in-process", cwd=tmp_path)
+    done(mistdata, "verify", "store", cwd=tmp_path)
     use = (
         "import mistdata\n"
         "ds = mistdata.open('store')\n"
         "assert len(ds.where(\"family = 'gaussian-lvm'\")[0].x) >= 50\n"
         "assert len(ds.read(range(len(ds))).values) > 0\n"
     )
-    done(venv / "bin/python", "-c", use, cwd=folder)
+    done(programs / "python", "-c", use, cwd=tmp_path)
 
     rows = "\n".join(f"{i},{i * 7 % 100 + i / 2}" for i in range(100))
-    (folder / "table.csv").write_text(f"a,b\n{rows}\n")
+    (tmp_path / "table.csv").write_text(f"a,b\n{rows}\n")
     there = IMPLIED.get(extra, {extra})
     for needed, (command, code, written) in PROBES.items():
-        process = run(mistdata, *command.split(), cwd=folder)
+        process = run(mistdata, *command.split(), cwd=tmp_path)
         if needed in there:
             assert process.returncode == code, process.stderr
             assert "Traceback" not in process.stderr
@@ -150,4 +138,4 @@ def test_with_one_extra_it_works_and_names_the_others(extra, wheel, tmp_path):
             (line,) = process.stderr.splitlines()
             assert f"pip install 'mistdata[{needed}]'" in line
         if written:
-            assert (folder / written).exists() == (needed in there)
+            assert (tmp_path / written).exists() == (needed in there)
