@@ -67,7 +67,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         venv = tmp_path_factory.mktemp("environments") / "venv"
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         pip = [venv / "bin/pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-        subprocess.run([*pip, f"{wheel}[{extras}]"], check=True)
+        subprocess.run([*pip, f"{wheel}[{extras}]" if extras else wheel], check=True)
         return venv / "bin"
 
     return programs
