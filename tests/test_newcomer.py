@@ -1,7 +1,7 @@
 """What a newcomer sees: a fresh clone, `make demo`, then the README down to its fold.
 
-With `MISTDATA_TRANSCRIPT=docs/transcript.md` what the terminal shows becomes that page; fits then take
-as long as the README says, and a fraction of that otherwise.
+With `MISTDATA_TRANSCRIPT=docs/transcript.md` what the terminal shows becomes that page; fits then
+take as long as the README says, and a fraction of that otherwise.
 """
 
 import os
