@@ -59,6 +59,4 @@ def test_a_notebook_runs_as_it_stands(path, tmp_path, monkeypatch):
     assert any("image/png" in output.get("data", {}) for output in outputs)
     errors = [each.text for each in outputs if each.get("name") == "stderr"]
     assert not [text for text in errors if "Warning" in text or "mistdata:" in text]
-    assert not list(
-        (tmp_path / "notebooks").iterdir()
-    )  # all that is made is in a folder of its own
+    assert not list((tmp_path / "notebooks").iterdir())  # it works in a folder of its own
