@@ -30,7 +30,7 @@ slow: $(VENV)/ready
 	$(BIN)/pytest -q -m slow --durations=12
 
 wheel: $(VENV)/ready
-	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(PYTHON) tests/wheel.sh
+	$(BIN)/pytest -q -m slow tests/test_packaging.py -k "sdist or types or base"
 
 bench: $(VENV)/ready
 	@for each in cli generate portable labels read loader scale memory flow estimate; do $(BIN)/python -m benchmarks.$$each || exit; done

@@ -1,48 +1,24 @@
 """Stores out of stores: a selection of one, or several merged, with every label intact.
 
-The values are copied, held against their crc32c on the way; plan, receipts, seal and resume are
-those of any store. plan.json says what it was made from instead of a recipe: such a store is
-verified like any other, but its damaged parts, and its labels, are made again from its sources.
+The values are copied, held against their crc32c on the way. See `mistdata.copying`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import mistdata
+from mistdata.copying import Copy, Told, arranged, write_copy
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
-from mistdata.pipeline.fill import claim, lay_out, write_shard
-from mistdata.pipeline.fingerprint import fingerprint
-from mistdata.pipeline.plan import pack
 from mistdata.pipeline.recipe import MIB
-from mistdata.store import catalog, layout, ledger
+from mistdata.store import catalog
 from mistdata.store.catalog import Table
-from mistdata.store.commit import page_aligned
 from mistdata.store.dataset import MetaDataset, open_store
-from mistdata.store.ledger import Manifest, PlanRecord, Shard
-from mistdata.store.seal import seal
-
-
-@dataclass(frozen=True)
-class _Derived:
-    """A store to be made: its rows, and where each comes from.
-
-    Attributes:
-        table: the catalog, renumbered and packed anew.
-        source: of every row, which source.
-        position: of every row, its position there.
-    """
-
-    table: Table
-    source: Array
-    position: Array
+from mistdata.store.ledger import Manifest
 
 
 def select(
@@ -127,33 +103,23 @@ def _derive(
     name: str,
     version: int,
     shard_mib: int | None,
-    told: tuple[Callable[[int, int], None], Callable[[int], None]],
+    told: Told,
 ) -> Manifest:
     manifests = [source.manifest for source in sources]
     length = shard_mib * MIB // 4 if shard_mib else max(m.shard_length for m in manifests if m)
-    layout.require_shard_length(length)
-    derived = _joined(sources, length)
+    table, order = arranged(_joined(sources), length)
     text = _recipe(sources, kind, lines, name, version, length)
-    identity = ledger.identity(_hash(text, derived), mistdata.__version__)
-    planned = catalog.encode_planned(derived.table.select(catalog.PLANNED.names), identity)
-    record = claim(out, PlanRecord(
-        **identity, name=name, version=version, seed=0, limit=None, shard_length=length,
-        planned_sha256=hashlib.sha256(planned).hexdigest(), fingerprint=fingerprint(), recipe=text,
-    ))  # fmt: skip
-    shards = ledger.shards_of(derived.table)
-    lay_out(out, record, planned, shards)
-    missing = ledger.missing_shards(out, shards, record)
-    left = sum(shard.stop - shard.start for shard in missing)
-    told[0](len(derived.table) - left, len(derived.table))
-    for shard in missing:
-        values = _values(sources, derived, shard, length)
-        write_shard(out, record, shard, values, _labels(derived.table, shard))
-        told[1](shard.stop - shard.start)
-    return seal(out)
+    starts = np.cumsum([0, *(len(source) for source in sources)])
+
+    def read(row: int, into: Array) -> None:
+        source = int(np.searchsorted(starts, order[row], side="right")) - 1
+        sources[source].read([int(order[row] - starts[source])], out=into)
+
+    return write_copy(out, Copy(name, version, length, table, order, text), read, told)
 
 
-def _joined(sources: Sequence[MetaDataset], length: int) -> _Derived:
-    """Put the rows of all sources one after another, split by split, and place them anew."""
+def _joined(sources: Sequence[MetaDataset]) -> Table:
+    """Put the rows of all sources one after another; distributions of each are its own."""
     tables: list[Table] = []
     first: dict[str, int] = {}
     for source in sources:
@@ -166,28 +132,7 @@ def _joined(sources: Sequence[MetaDataset], length: int) -> _Derived:
             mask = np.array(split) == each
             first[each] = first.get(each, 0) + int(distribution[mask].max()) + 1
         tables.append(catalog.typed(columns))
-    table = catalog.joined(tables)
-    counts = [len(source) for source in sources]
-    source_of = np.repeat(np.arange(len(sources)), counts)
-    position = np.concatenate([np.arange(count) for count in counts])
-    names, code = catalog.positions(table["split"])
-    order = np.argsort(code, kind="stable")
-    table, code = table.take(order), code[order]
-    sizes = catalog.sizes(table)
-    if sizes.max() > length:
-        raise MistdataError(
-            f"a dataset of {int(sizes.max()):,} values does not fit a shard of"
-            f" {4 * length // MIB} MiB"
-        )
-    places = [pack(sizes[code == each], length) for each in range(len(names))]
-    shard, offset = (np.concatenate(each) for each in zip(*places, strict=True))
-    columns = {key: table[key] for key in table.column_names}
-    columns |= {
-        "dataset_id": catalog.whole(np.arange(len(table))),
-        "shard": catalog.whole(shard),
-        "offset": catalog.whole(offset),
-    }
-    return _Derived(catalog.typed(columns), source_of[order], position[order])
+    return catalog.joined(tables)
 
 
 def _recipe(
@@ -213,30 +158,3 @@ def _recipe(
             f"digest = {json.dumps(source.digest)}",
         ]  # fmt: skip
     return "\n".join(text) + "\n"
-
-
-def _hash(text: str, derived: _Derived) -> str:
-    digest = hashlib.sha256(f"mistdata derived 1\n{text}".encode())
-    for key in ("dataset_id", "distribution_id", "replicate", "n", "dim_x", "dim_y", "shard",
-                "offset", "crc32c"):  # fmt: skip
-        digest.update(catalog.to_numpy(derived.table[key]).astype("<i8").tobytes())
-    return digest.hexdigest()
-
-
-def _values(sources: Sequence[MetaDataset], derived: _Derived, shard: Shard, length: int) -> Array:
-    """Read the datasets of a shard from their sources; what no dataset fills is NaN."""
-    values = page_aligned(length)
-    values.fill(np.nan)
-    rows = slice(shard.start, shard.stop)
-    sizes = catalog.sizes(derived.table.slice(shard.start, shard.stop - shard.start))
-    ends = np.cumsum(sizes)
-    for source, position, size, end in zip(
-        derived.source[rows], derived.position[rows], sizes, ends, strict=True
-    ):
-        sources[source].read([position], out=values[end - size : end])
-    return values
-
-
-def _labels(table: Table, shard: Shard) -> dict[str, list[object]]:
-    rows = table.slice(shard.start, shard.stop - shard.start)
-    return {name: rows[name].to_pylist() for name in catalog.LABELS.names}

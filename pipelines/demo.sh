@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on real input: generate a store, verify it, look into it, train on it, draw.
-# Usage: pipelines/demo.sh [FOLDER]      (run it through `make demo`)
+# Usage: [MINUTES=2] pipelines/demo.sh [FOLDER]      (run it through `make demo`)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-demo}
@@ -8,7 +8,12 @@ store=$folder/quickstart
 fit=$folder/fit
 mkdir -p "$folder"
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+minutes=${MINUTES:-2}
+
+say() {
+    if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*"
+    else printf '\n%s\n' "$*"; fi
+}
 
 say "1  Generate 5,000 datasets with known mutual information"
 mistdata generate pipelines/quickstart.toml "$store"
@@ -19,13 +24,18 @@ mistdata verify "$store"
 say "3  Look into the store"
 mistdata inspect "$store"
 
-say "4  Fit a small estimator for two minutes"
+say "4  Fit a small estimator for $minutes minutes"
 resume=()
 if [ -e "$fit/state.safetensors" ]; then resume=(--resume); fi
-python -m train.fit --store "$store" --out "$fit" --config small --minutes 2 "${resume[@]}"
+python -m train.fit --store "$store" --out "$fit" --config small --minutes "$minutes" "${resume[@]}"
 
 say "5  Draw predicted quantiles against the true MI"
 python -m train.picture --store "$store" --checkpoint "$fit" --out "$folder/quantiles.png"
+
+say "6  Ask the shipped estimator about a sample whose information is known"
+mistdata sample pipelines/bmi-40.toml --component student-identity-2-2-1 \
+    --csv "$folder/data.csv" --png "$folder/sample.png"
+mistdata estimate "$folder/data.csv" --x x1,x2 --y y1,y2
 
 say "Done"
 cat <<END

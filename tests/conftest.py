@@ -1,6 +1,13 @@
-"""Shape types are checked at run time, and hypothesis draws the same examples every time."""
+"""What tests share: small stores, and environments with the wheel and nothing else.
 
+Shape types are checked at run time, and hypothesis draws the same examples every time.
+"""
+
+import functools
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +19,8 @@ install_import_hook("mistdata.distributions", "beartype.beartype")
 settings.register_profile("mistdata", derandomize=True, deadline=None)
 settings.load_profile("mistdata")
 
-SMALL_RECIPE = Path(__file__).parent / "data" / "small.toml"
+ROOT = Path(__file__).parent.parent
+SMALL_RECIPE = ROOT / "tests" / "data" / "small.toml"
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +47,27 @@ def store(tmp_path: Path, small_store: Path) -> Path:
     copy = tmp_path / "copy"
     shutil.copytree(small_store, copy)
     return copy
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where the programs are of a new environment, which has the wheel with these extras only."""
+
+    @functools.cache
+    def programs(extras: str) -> Path:
+        (wheel,) = dist.glob("*.whl")
+        venv = tmp_path_factory.mktemp("environments") / "venv"
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        pip = [venv / "bin/pip", "install", "-q", "-c", ROOT / "constraints.txt"]
+        subprocess.run([*pip, f"{wheel}[{extras}]" if extras else wheel], check=True)
+        return venv / "bin"
+
+    return programs

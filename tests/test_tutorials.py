@@ -1,9 +1,11 @@
-"""The tutorials run as they stand: their blocks, in order, in a folder where there is nothing."""
+"""The tutorials run as they stand: their blocks, in order, in a folder where there is nothing.
+
+Each has an environment of its own, with the extras that it says it needs.
+"""
 
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,20 +34,20 @@ def script(page):
             code = AGAIN.format(earlier="".join(python)) + block
             python.append(block)
             Path(name).write_text(code)
-            lines.append(f'"{sys.executable}" {name}')
+            lines.append(f"python {name}")
     return "\n".join(lines)
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_a_tutorial_runs_as_it_stands(page, tmp_path, monkeypatch):
+def test_a_tutorial_runs_as_it_stands(page, installed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (extras,) = re.findall(r"It needs `mistdata\[([\w,]+)\]`", page.read_text())
     for name in ("pipelines", "train"):  # what is in a clone
         Path(name).symlink_to(ROOT / name)
     Path("WORK").mkdir()
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script(page)],
-        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PATH": f"{installed(extras)}:{os.environ['PATH']}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -337,10 +337,17 @@ class Resident:
     def read(self, positions: np.ndarray, *, rows: int, skip: np.ndarray) -> Packed:
         """Gather datasets of equal columns; the values stay on the device."""
         width = int(self.columns[positions[0]])
-        starts = torch.as_tensor(self.starts[positions] + skip * width, device=self.values.device)
-        inside = torch.arange(rows * width, device=self.values.device)
+        starts = self.starts[positions] + skip * width
         shape = np.stack([np.full(len(positions), rows), self.columns[positions]], axis=1)
-        return Packed(self.values[starts[:, None] + inside].flatten(), shape)
+        return Packed(self._gather(starts, rows * width), shape)
+
+    def _gather(self, starts: np.ndarray, length: int) -> torch.Tensor:
+        """Take `length` values from each start: as blocks on a CPU, in one kernel elsewhere."""
+        if self.values.device.type == "cpu":
+            return torch.cat([self.values[start : start + length] for start in starts.tolist()])
+        first = torch.as_tensor(starts, device=self.values.device)
+        inside = torch.arange(length, device=self.values.device)
+        return self.values[first[:, None] + inside].flatten()
 
 
 class Source(Protocol):

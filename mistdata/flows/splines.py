@@ -91,25 +91,24 @@ def _bin(
     Returns:
         Its lower edges in x and y, its lengths in x and y, the slopes at its two ends.
     """
-    searched, other = (1, 0) if inverse else (0, 1)
-    count = len(sizes[0])
-    end = math.log(math.expm1(1 - _LEAST))  # a slope of 1, where the identity takes over
-    edges = [torch.full_like(inside, -bound), torch.full_like(inside, -bound)]
-    lengths = [each[0].expand_as(inside) for each in sizes]
-    first = torch.full_like(inside, end)
-    second = slopes[0].expand_as(inside) if count > 1 else first
-    reached = [-bound + lengths[0], -bound + lengths[1]]
-    for number in range(1, count):
-        beyond = inside >= reached[searched]
-        following = slopes[number] if number < count - 1 else torch.full_like(slopes[0], end)
-        first = torch.where(beyond, slopes[number - 1], first)
-        second = torch.where(beyond, following, second)
-        for axis in (searched, other):
-            length = sizes[axis][number]
-            edges[axis] = torch.where(beyond, reached[axis], edges[axis])
-            lengths[axis] = torch.where(beyond, length, lengths[axis])
-            reached[axis] = reached[axis] + length
-    return edges, lengths, F.softplus(first) + _LEAST, F.softplus(second) + _LEAST
+    edges = [_edges(each, bound) for each in sizes]
+    searched = edges[1 if inverse else 0]
+    number = torch.zeros(inside.shape, dtype=torch.int64, device=inside.device)
+    for edge in searched[1:]:
+        number += inside >= edge
+    one = torch.full_like(slopes[:1], math.log(math.expm1(1 - _LEAST)))  # a slope of 1 at the ends
+    padded = torch.cat([one, slopes, one])
+
+    def chosen(table: Tensor) -> Tensor:
+        return table.expand(-1, *inside.shape).gather(0, number.unsqueeze(0))[0]
+
+    first, second = (F.softplus(chosen(each)) + _LEAST for each in (padded[:-1], padded[1:]))
+    return [chosen(each) for each in edges], [chosen(each) for each in sizes], first, second
+
+
+def _edges(lengths: Tensor, bound: float) -> Tensor:
+    """Lower edges of the bins of these lengths, from -B on."""
+    return F.pad(lengths[:-1].cumsum(dim=0), (0, 0, 0, 0, 1, 0)) - bound
 
 
 class QuickCoupling(nn.Module):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,11 +81,17 @@ class LocalWorkers:
     """Work in `workers` processes of a Dask cluster on this machine, bound to loopback.
 
     With `adapt`, the least and the greatest number, Dask starts and stops them as it sees fit.
+
+    Raises:
+        MissingExtra: Dask's distributed is not installed.
     """
 
     workers: int
     adapt: tuple[int, int] | None = None
     watcher: Watcher = field(default_factory=Watcher, compare=False)
+
+    def __post_init__(self) -> None:
+        _require_distributed()
 
     def run(
         self,
@@ -121,6 +128,9 @@ class Scheduler:
 
     Whoever reaches a scheduler without TLS runs code on its workers, so one on another machine
     needs `tls` (or Dask's own configuration of it), or `unencrypted`.
+
+    Raises:
+        MissingExtra: Dask's distributed is not installed.
     """
 
     address: str | None = None
@@ -129,6 +139,9 @@ class Scheduler:
     unencrypted: bool = False
     timeout: float = 30.0
     watcher: Watcher = field(default_factory=Watcher, compare=False)
+
+    def __post_init__(self) -> None:
+        _require_distributed()
 
     @property
     def _name(self) -> str:
@@ -232,14 +245,17 @@ def _ctrl_c_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _import_distributed() -> Any:
-    try:
-        import dask
-        import distributed
-    except ImportError:
+def _require_distributed() -> None:
+    if find_spec("distributed") is None:
         raise MissingExtra(
             "Dask workers need distributed: pip install 'mistdata[cluster]', or use --in-process"
-        ) from None
+        )
+
+
+def _import_distributed() -> Any:
+    import dask
+    import distributed
+
     dask.config.set(_DASK_CONFIG)
     for name in ("distributed", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
