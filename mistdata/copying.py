@@ -19,7 +19,7 @@ from mistdata.errors import MistdataError
 from mistdata.pipeline.fill import claim, lay_out, write_shard
 from mistdata.pipeline.fingerprint import fingerprint
 from mistdata.pipeline.plan import pack
-from mistdata.pipeline.recipe import MIB
+from mistdata.pipeline.recipe import MIB, NAMES, is_name
 from mistdata.store import catalog, layout, ledger
 from mistdata.store.catalog import Table
 from mistdata.store.commit import page_aligned
@@ -100,8 +100,10 @@ def write_copy(out: Path, copy: Copy, read: Callable[[int, Array], None], told: 
             every shard made durable.
 
     Raises:
-        MistdataError: `out` belongs to something else.
+        MistdataError: the name is not one, or `out` belongs to something else.
     """
+    if not is_name(copy.name):
+        raise MistdataError(f"name: expected {NAMES}, got {copy.name!r}")
     identity = ledger.identity(_hash(copy), mistdata.__version__)
     planned = catalog.encode_planned(copy.table.select(catalog.PLANNED.names), identity)
     record = claim(out, PlanRecord(

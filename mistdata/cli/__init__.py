@@ -20,7 +20,14 @@ from mistdata.cli.checking import repair, verify
 from mistdata.cli.estimating import estimate, matrix
 from mistdata.cli.flowing import flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, report_page, sample, transforms
-from mistdata.cli.making import export_store, generate, merge_stores, seal, select_store
+from mistdata.cli.making import (
+    export_store,
+    generate,
+    import_store,
+    merge_stores,
+    seal,
+    select_store,
+)
 from mistdata.cli.publishing import catalogs, publish
 from mistdata.errors import Incomplete, MistdataError, did_you_mean
 
@@ -57,6 +64,7 @@ for command in (
     generate,
     seal,
     export_store,
+    import_store,
     select_store,
     merge_stores,
     flow_fit,

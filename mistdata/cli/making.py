@@ -313,3 +313,48 @@ def merge_stores(
         )  # fmt: skip
     done, text = _sealed(out, manifest)
     report(done, as_json, text)
+
+
+class _SplitFile(click.ParamType):  # type: ignore[type-arg]  # generic from 8.4 on
+    """SPLIT=FILE, or a file of the split train."""
+
+    name = "[SPLIT=]FILE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Path]:
+        """Divide the two; fail if there is no such file."""
+        split, given, path = ("", "", value) if Path(value).is_file() else value.rpartition("=")
+        if not Path(path).is_file():
+            self.fail(f"there is no file {path!r}", param, ctx)
+        return (split if given else "train"), Path(path)
+
+
+@click.command("import")
+@click.argument("files", type=_SplitFile(), nargs=-1, required=True, metavar="[SPLIT=]FILE...")
+@click.argument("out", type=store_path)
+@click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be used.")
+@_derived_options
+def import_store(
+    files: tuple[tuple[str, Path], ...],
+    out: Path,
+    skip_bad: bool,
+    name: str,
+    version: int,
+    shard_mib: int | None,
+    as_json: bool,
+) -> None:
+    """Make a store OUT of pickles as MIST published them, executing nothing; again resumes.
+
+    A FILE without a split is of the split train.
+
+    Example: mistdata import train=meta_dataset.pkl test=test.pkl OUT --name mist
+    """
+    from mistdata.importing import import_pickles
+
+    with progress("datasets") as bar:
+        manifest, left_out = import_pickles(
+            files, out, name=name, version=version, shard_mib=shard_mib or 16, skip_bad=skip_bad,
+            on_start=bar.start, on_written=bar.advance,
+        )  # fmt: skip
+    done, text = _sealed(out, manifest)
+    text += f"\nleft out {left_out:,} that cannot be used" if left_out else ""
+    report(done | {"left_out": left_out}, as_json, text)

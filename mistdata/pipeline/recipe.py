@@ -23,6 +23,8 @@ _MOST_MIB = 64  # keeps a worker below 1 GiB, whatever the recipe
 _MOST_DATASETS = 100_000_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED_SPLITS = {"flows", "logs"}
+NAMES = "a name of lower-case letters, digits, '-' and '_'"
+SPLIT_NAMES = f"{NAMES} other than {sorted(_RESERVED_SPLITS)}"
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,16 @@ def read_recipe(path: Path) -> Recipe:
     return parse_recipe(text, str(path))
 
 
+def is_name(word: str) -> bool:
+    """Tell whether a store may be called so."""
+    return bool(_NAME.fullmatch(word))
+
+
+def is_split(word: str) -> bool:
+    """Tell whether a split may be called so."""
+    return is_name(word) and word not in _RESERVED_SPLITS
+
+
 def parse_recipe(text: str, source: str) -> Recipe:
     """Check the text of a recipe; `source` names it in errors.
 
@@ -130,8 +142,8 @@ def parse_recipe(text: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: expected TOML: {error}") from None
     if "derived" in data:
         raise RecipeError(
-            f"{source}: a store that was selected or merged from others has no recipe to make its"
-            " datasets from; go to those that it names"
+            f"{source}: a store that was selected, merged or imported has no recipe to make its"
+            " datasets from; go to what it names"
         )
     top = Table(data, source, "")
     name = _take_name(top, "name")
@@ -164,18 +176,15 @@ def _flow(table: Table) -> FlowLines:
 
 def _take_name(table: Table, key: str) -> str:
     value = table.take(key)
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        table.fail(key, "a name of lower-case letters, digits, '-' and '_'")
+    if not isinstance(value, str) or not is_name(value):
+        table.fail(key, NAMES)
     return value
 
 
 def _split(splits: Table, name: str, shard_mib: int) -> Split:
     table = splits.table(name)
-    if not _NAME.fullmatch(name) or name in _RESERVED_SPLITS:
-        raise RecipeError(
-            f"{table.source}: split.{shown(name)}: expected a name of lower-case letters, digits,"
-            f" '-' and '_' other than {sorted(_RESERVED_SPLITS)}"
-        )
+    if not is_split(name):
+        raise RecipeError(f"{table.source}: split.{shown(name)}: expected {SPLIT_NAMES}")
     datasets = table.integer("datasets", low=1, high=_MOST_DATASETS)
     replicates = table.integer("replicates", low=1, default=1)
     grid = table.flag("grid", False)

@@ -208,6 +208,11 @@ def typed(columns: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=CATALOG)
 
 
+def of_rows(rows: list[dict[str, Any]]) -> pa.Table:
+    """Return dictionaries as a catalog; columns that they lack are null."""
+    return pa.Table.from_pylist(rows, schema=CATALOG)
+
+
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
     """Put catalogs one after another."""
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()

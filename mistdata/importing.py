@@ -1,0 +1,259 @@
+"""Stores out of the pickles in which MIST published its meta-dataset.
+
+A file is a list of dictionaries, as mist-statinf 0.1.1 writes them (`meta_dataset.pkl`, in parts
+`meta_dataset_part*.pkl`): `source` (n, dim_x + dim_y), `target` (1,) in nats, `distribution`, and
+in most of them `dimension` = dim_x = dim_y. `mistdata.pickles` reads them; nothing is executed.
+
+The label of an imported dataset is as good as its file: no error, no second opinion.
+
+References:
+    Gritsai et al., MIST: Mutual Information estimation via Supervised Training, arXiv 2511.18945;
+    data: Zenodo record 17599669.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from mistdata.copying import Copy, arranged, write_copy
+from mistdata.distributions.priors import Array
+from mistdata.errors import MistdataError
+from mistdata.pickles import read_pickle
+from mistdata.pipeline.recipe import MIB, SPLIT_NAMES, is_split
+from mistdata.store import catalog
+from mistdata.store.catalog import Table
+from mistdata.store.ledger import Manifest
+
+METHOD = "imported"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One dataset of a file.
+
+    Attributes:
+        values: (n, dim_x + dim_y) float32.
+        dim_x: columns of X.
+        mi: in nats, as the file says.
+        distribution: its name there, such as multi_student-sparse-asinh.
+    """
+
+    values: Array
+    dim_x: int
+    mi: float
+    distribution: str
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The datasets of a file that are imported: of each, its place there; and how many are not."""
+
+    split: str
+    path: Path
+    places: Array
+    skipped: int
+    sha256: str
+
+
+def import_pickles(
+    files: Sequence[tuple[str, Path]],
+    out: Path,
+    *,
+    name: str,
+    version: int = 1,
+    shard_mib: int = 16,
+    skip_bad: bool = False,
+    on_start: Callable[[int, int], None] = lambda done, total: None,
+    on_written: Callable[[int], None] = lambda datasets: None,
+) -> tuple[Manifest, int]:
+    """Make a store of published pickles; the same call again resumes.
+
+    Every file is read twice, one after another, and must fit in memory alone.
+
+    Args:
+        files: the split and the path of each.
+        out: the folder of the new store.
+        name: of it.
+        version: of it.
+        shard_mib: size of its shards.
+        skip_bad: leave out datasets that cannot be used, instead of refusing the file.
+        on_start: called with (datasets already durable, datasets in all).
+        on_written: called with the datasets of every shard made durable.
+
+    Returns:
+        The manifest, and how many datasets were left out.
+
+    Raises:
+        MistdataError: a file is not such a pickle, a dataset in it cannot be used (values or MI
+            that are not finite, MI < 0, fewer than 2 rows, sides that are not known), or `out`
+            belongs to something else; or a name is not one.
+    """
+    for split, path in files:
+        if not is_split(split):
+            raise MistdataError(f"{path}: the split {split!r} should be {SPLIT_NAMES}")
+    tables, kept = [], []
+    for split, path in files:
+        table, each = _surveyed(split, path, skip_bad)
+        tables.append(table)
+        kept.append(each)
+    table = _numbered(catalog.joined(tables))
+    length = shard_mib * MIB // 4
+    table, order = arranged(table, length)
+    files_of = np.repeat(np.arange(len(kept)), [len(each.places) for each in kept])
+    places = np.concatenate([each.places for each in kept])
+    reader = _Reader(kept)
+
+    def read(row: int, into: Array) -> None:
+        at = int(order[row])
+        into[:] = reader.point(int(files_of[at]), int(places[at])).values.ravel()
+
+    copy = Copy(name, version, length, table, order, _recipe(kept, name, version, shard_mib))
+    manifest = write_copy(out, copy, read, (on_start, on_written))
+    return manifest, sum(each.skipped for each in kept)
+
+
+class _Reader:
+    """Datasets of files, of which one is in memory at a time."""
+
+    def __init__(self, kept: Sequence[_Kept]) -> None:
+        self._kept = kept
+        self._number: int | None = None
+        self._held: list[Any] = []
+
+    def point(self, number: int, place: int) -> Point:
+        """Return a dataset of a file."""
+        if self._number != number:
+            self._held = []  # before the next file is read, so that only one is in memory
+            self._number, self._held = number, _entries(self._kept[number].path)
+        return point_of(self._held[place])
+
+
+def _entries(path: Path) -> list[Any]:
+    held = read_pickle(path)
+    if not isinstance(held, list) or not held:
+        raise MistdataError(f"{path}: expected a list of datasets, got {type(held).__name__}")
+    return held
+
+
+def point_of(entry: Any) -> Point:
+    """Read one dictionary of a published file.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if not isinstance(entry, dict) or not {"source", "target"} <= entry.keys():
+        raise ValueError("expected a dictionary with source and target")
+    source, target = np.asarray(entry["source"]), np.asarray(entry["target"])
+    if source.ndim != 2 or source.dtype.kind not in "fiu" or len(source) < 2:
+        raise ValueError(f"source: expected (n, columns) numbers with n ≥ 2, got {source.shape}")
+    if target.size != 1 or target.dtype.kind not in "fiu":
+        raise ValueError(f"target: expected one number, got {target.shape}")
+    mi = float(target.reshape(()))
+    if not (math.isfinite(mi) and mi >= 0):
+        raise ValueError(f"target: an information is finite and not negative, got {mi}")
+    with np.errstate(over="ignore"):
+        values = source.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("source: values that are not finite in single precision")
+    return Point(values, _dim_x(entry, source.shape[1]), mi, str(entry.get("distribution", "")))
+
+
+def _dim_x(entry: dict[str, Any], columns: int) -> int:
+    given = entry.get("dimension")
+    if given is None:
+        if columns % 2:
+            raise ValueError(
+                f"{columns} columns without a dimension: X and Y cannot be told apart"
+            )
+        return columns // 2
+    dim = int(np.asarray(given).reshape(()))
+    if not 1 <= dim < columns:
+        raise ValueError(f"dimension: {dim} of {columns} columns")
+    return dim
+
+
+def _surveyed(split: str, path: Path, skip_bad: bool) -> tuple[Table, _Kept]:
+    """Read what the catalog says of every dataset of a file."""
+    sha256 = _sha256(path)
+    rows: list[dict[str, Any]] = []
+    places: list[int] = []
+    entries = _entries(path)
+    for place, point in _points(entries, path, skip_bad):
+        places.append(place)
+        rows.append(_row(split, path, place, point))
+    if not rows:
+        raise MistdataError(f"{path}: no dataset of it can be used")
+    skipped = len(entries) - len(rows)
+    return catalog.of_rows(rows), _Kept(split, path, np.array(places), skipped, sha256)
+
+
+def _points(entries: list[Any], path: Path, skip_bad: bool) -> Iterator[tuple[int, Point]]:
+    for place, entry in enumerate(entries):
+        try:
+            point = point_of(entry)
+        except (ValueError, TypeError) as error:
+            if not skip_bad:
+                raise MistdataError(
+                    f"{path}: dataset {place}: {error}; --skip-bad leaves such out"
+                ) from None
+        else:
+            yield place, point
+
+
+def _row(split: str, path: Path, place: int, point: Point) -> dict[str, Any]:
+    family, dash, transform = point.distribution.rpartition("-")
+    n, columns = point.values.shape
+    return {
+        "split": split, "replicate": 0, "component": point.distribution,
+        "family": family if dash else transform, "transform_x": transform if dash else "",
+        "transform_y": transform if dash else "", "x_kind": "continuous", "y_kind": "continuous",
+        "dim_x": point.dim_x, "dim_y": columns - point.dim_x, "n": n, "mi": point.mi,
+        "mi_method": METHOD, "params": json.dumps({"file": path.name, "place": place}),
+        "crc32c": google_crc32c.value(point.values.tobytes()),
+    }  # fmt: skip
+
+
+def _numbered(table: Table) -> Table:
+    """Give every dataset a distribution of its own, and the key that goes with it."""
+    split = catalog.positions(table["split"])[1]
+    distribution = np.empty(len(table), np.int64)
+    for each in np.unique(split):
+        distribution[split == each] = np.arange((split == each).sum())
+    columns = {key: table[key] for key in table.column_names}
+    columns["distribution_id"] = catalog.whole(distribution)
+    columns["seed_key"] = catalog.seed_keys(split, distribution, np.zeros_like(distribution))
+    return catalog.typed(columns)
+
+
+def _recipe(kept: Sequence[_Kept], name: str, version: int, shard_mib: int) -> str:
+    """What plan.json holds in place of a recipe."""
+    text = [
+        f"name = {json.dumps(name)}", f"version = {version}", f"shard_mib = {shard_mib}", "",
+        "[derived]", 'by = "import"',
+    ]  # fmt: skip
+    for each in kept:
+        text += [
+            "", "[[derived.from]]",
+            f"split = {json.dumps(each.split)}",
+            f"file = {json.dumps(each.path.name)}",
+            f"sha256 = {json.dumps(each.sha256)}",
+            f"left_out = {each.skipped}",
+        ]  # fmt: skip
+    return "\n".join(text) + "\n"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MistdataError(f"{path}: {error.strerror or error}") from None
