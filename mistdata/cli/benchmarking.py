@@ -117,7 +117,7 @@ def compare(
 ) -> None:
     """Show results of `mistdata benchmark` side by side, on the same datasets of a STORE.
 
-    Example: mistdata compare STORE ksg.parquet cca.parquet --markdown
+    Example: mistdata compare STORE ksg.parquet cca.parquet --metric mae
     """
     from mistdata.benchmark import compare as compare_results
     from mistdata.benchmark import comparison_text

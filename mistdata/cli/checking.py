@@ -182,11 +182,11 @@ def _audit_text(found: dict[str, Any]) -> str:
     lines = [
         f"audited {found['datasets']:,} labels; z of datasets of 100 rows or more: mean"
         f" {found['z_mean']:+.3f}, std {found['z_std']:.3f}, beyond 3: {found['z_above_3']:.2%}",
-        f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>7}",
+        f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>12}",
     ]
     lines += [
         f"{c['component']:<48}{c['datasets']:>9,}{c['rows']:>12,}{c['difference']:>+14.5f}"
-        f"{c['z']:>+7.2f}"
+        f" nats{c['z']:>+7.2f}"
         for c in found["components"][:_SHOWN]
     ]
     hidden = len(found["components"]) - _SHOWN

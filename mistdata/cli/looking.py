@@ -168,7 +168,7 @@ def sample(
     draw_sample(png, one.member, one.x, one.y, f"{title}, I = {label.mi:.3f} nats")
     if csv is not None:
         write_csv(csv, one)
-    check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f}"
+    check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f} nats"
     text = (
         f"{title}\nI(X;Y) = {label.mi:.6g} nats ± {label.mi_error:.1g}"
         f" ({label.mi_method}, {label.mi_error_kind}); {check}\n{label.params}\n{png}"

@@ -285,7 +285,7 @@ def select_store(
 ) -> None:
     """Make a store OUT of the datasets of STORE that meet a condition; again resumes.
 
-    Example: mistdata select STORE OUT --name long --where "n >= 1000"
+    Example: mistdata select STORE OUT --name long --where "n >= 500"
     """
     from mistdata.derive import select
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bool) -> None:
     """Write the entry of a sealed STORE for a catalog; an entry is never edited.
 
-    Example: mistdata publish STORE mine-1.json --url https://host/mine
+    Example: mistdata publish STORE small-1.json --url https://host/small
     """
     from mistdata.store.published import publish as write_entry
 
@@ -50,7 +50,7 @@ def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bo
 def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
     """List the published stores, or show one.
 
-    Example: mistdata catalogs small@1 --recipe
+    Example: mistdata catalogs small@1
     """
     from mistdata.store import published
 
