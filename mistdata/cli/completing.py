@@ -12,8 +12,16 @@ _INSTALL = {
     "zsh": """To install, add to ~/.zshrc, after compinit: eval "$(mistdata completion zsh)\"""",
     "fish": "To install: mistdata completion fish > ~/.config/fish/completions/mistdata.fish",
 }
-# Bash would divide small@1 into three words.
-_MORE = {"bash": "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}\n"}
+# Bash divides small@1 into three words unless told otherwise, which helps from the next key on. It
+# is told at every key, as it forgets what is said before its first prompt.
+_MORE = {
+    "bash": """_mistdata() {
+    COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}
+    _mistdata_completion "$@"
+}
+complete -o nosort -F _mistdata mistdata
+"""
+}
 
 
 @command()
