@@ -21,6 +21,13 @@ ADOPTED = {
     "CHANGELOG.md": "changelog.md",
     ".github/CONTRIBUTING.md": "contributing.md",
 }
+_MANNERS = """Every command that reports takes `--json` and then prints one JSON object on standard
+output, nothing else. If it fails, standard error has one line, or with `--json` one object,
+`{"error": "...", "code": 3}`, whose code is the exit code; `verify` prints what it found as well.
+Commands that take long show a bar with rate and time left, if standard error is a terminal, unless
+`--quiet` is given. Colours appear only on a terminal, and never where `NO_COLOR` is set to
+something or `TERM` is `dumb`. `mistdata completion bash` (or `zsh`, `fish`) prints a script that
+completes commands, options and published stores; its last line says how to install it."""
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -63,8 +70,11 @@ def _commands() -> str:
     """Write down every command's help, as it is printed."""
     from mistdata.cli import cli
 
-    lines = ["# Command line", "", f"{cli.help}", "", cli.epilog or "", ""]
-    for name, command in cli.commands.items():
-        context = click.Context(command, info_name=f"mistdata {name}", terminal_width=96)
-        lines += [f"## {name}", "", "```", command.get_help(context), "```", ""]
+    lines = ["# Command line", "", f"{cli.help}", "", cli.epilog or "", "", _MANNERS, ""]
+    for heading, names in cli.headings.items():
+        lines += [f"## {heading}", ""]
+        for name in names:
+            command = cli.commands[name]
+            context = click.Context(command, info_name=f"mistdata {name}", terminal_width=96)
+            lines += [f"### {name}", "", "```", command.get_help(context), "```", ""]
     return "\n".join(lines)

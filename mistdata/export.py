@@ -11,6 +11,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def export(
     Returns:
         The files.
 
+    If it fails, as on a full disk, nothing is left of it.
+
     Raises:
         NotAStore: there is no sealed store.
         MistdataError: the folder holds other things, or nothing is selected.
@@ -61,18 +64,32 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MistdataError(f"{out}: expected a new or empty folder")
     suffix, write = _WRITERS[kind]
-    make_folder(out)
     on_start(0, len(dataset))
-    files = []
-    for split, number, count, positions in _parts(dataset):
-        path = out / f"{split}-{number:05d}-of-{count:05d}.{suffix}"
-        write_whole(path, write(dataset, positions))
-        files.append(path)
-        on_written(len(positions))
-    if kind == "hf":
-        files.append(out / card.README)
-        write_whole(files[-1], _hub_card(store, dataset).encode())
+    files: list[Path] = []
+    with _all_or_nothing(out, files):
+        for split, number, count, positions in _parts(dataset):
+            path = out / f"{split}-{number:05d}-of-{count:05d}.{suffix}"
+            write_whole(path, write(dataset, positions))
+            files.append(path)
+            on_written(len(positions))
+        if kind == "hf":
+            write_whole(out / card.README, _hub_card(store, dataset).encode())
+            files.append(out / card.README)
     return files
+
+
+@contextmanager
+def _all_or_nothing(out: Path, files: list[Path]) -> Iterator[None]:
+    """Make the folder for the block; remove it and the files so far if the block fails."""
+    made = make_folder(out)
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            path.unlink()
+        for folder in made:
+            folder.rmdir()
+        raise
 
 
 def _parts(dataset: MetaDataset) -> Iterator[Part]:

@@ -1,6 +1,7 @@
 """The command line run inside the test: the same exit codes and lines, without a start each."""
 
 import io
+import json
 import os
 import signal
 import sys
@@ -43,6 +44,15 @@ def refuses(code, *arguments):
     """Run a command that must fail with this code and one line; return the line."""
     finished = mistdata(*arguments)
     assert finished.returncode == code, finished.stderr
+    return failure_of(finished, "--json" in arguments)
+
+
+def failure_of(finished, as_json):
+    """Return the one line, or the one object, in which a command said why it failed."""
     (line,) = finished.stderr.splitlines()
+    if as_json:
+        said = json.loads(line)
+        assert said == {"error": said["error"], "code": finished.returncode}
+        return said["error"]
     assert line.startswith("mistdata: ")
     return line

@@ -129,6 +129,7 @@ def test_long_matrices_are_cut_and_blanks_say_why(folder, tmp_path):
         ("estimate none.csv --x a --y b", "none.csv: there is no such file"),
         ("estimate data.csv --x age --y dose --level 0.99", "level must lie in (0, 0.98]"),
         ("estimate data.csv --x age --y dose --model nowhere", "nowhere: no weights there"),
+        ("estimate data.csv --x age --y dose --model smal", "did you mean 'small'?"),
         ("estimate data.csv --x age --y dose --units bans", "'bans' is not one of 'nats', 'bits'"),
         ("estimate data.csv --x age --y dose --categories cod", "did you mean 'code'"),
         ("estimate flat.csv --x a --y b", "flat.csv: x column 'a' must vary, found one value"),

@@ -2,7 +2,9 @@
 
 import io
 import json
+import resource
 import tarfile
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -91,6 +93,34 @@ def test_the_same_export_is_the_same_bytes(tmp_path, small_store):
         one, other = (export(small_store, tmp_path / f"{kind}{k}", kind) for k in (0, 1))
         if kind != "npz":  # a zip holds the time
             assert [a.read_bytes() for a in one] == [b.read_bytes() for b in other]
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Let the system refuse to write more to any file, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_nothing_is_left_of_an_export_for_which_there_is_no_room(tmp_path, small_store):
+    def ask(folder):
+        return export(small_store, folder, "webdataset", where="dataset_id >= 40")
+
+    sizes = [path.stat().st_size for path in ask(tmp_path / "all")]
+    assert sizes[0] < max(sizes), "the first file fits"
+    out, own = tmp_path / "new" / "out", tmp_path / "own"
+    own.mkdir()
+    with files_of_at_most(max(sizes) - 1):
+        for folder in (out, own):
+            with pytest.raises(OSError, match="File too large"):
+                ask(folder)
+    assert not out.parent.exists()
+    assert list(own.iterdir()) == [], "a folder that was there stays, empty as it was"
+    assert len(ask(out)) == len(sizes)
 
 
 def test_misuse_is_one_line(tmp_path, small_store):

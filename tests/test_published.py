@@ -85,6 +85,10 @@ def test_a_store_is_published_found_and_read_through_the_cache(
                 dataset.read(everything).values, mistdata.open(small_store).read(everything).values
             )
         assert len([each for each in site.asked if "/values/c/" in each[1]]) == 3
+        site.asked.clear()
+        mistdata.open("small@1")
+        read = [each for each in site.asked if "manifest.json" in each[1] and each[0] == "GET"]
+        assert len(read) == 1, site.asked
         with pytest.raises(MistdataError, match="exists, and a published version is never edited"):
             published.publish(store, path, url=None)
         assert json.loads(path.read_text())["url"] == url

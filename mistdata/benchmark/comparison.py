@@ -128,7 +128,7 @@ def _anywhere(document: dict[str, Any], metric: str) -> bool:
 def _heading(document: dict[str, Any]) -> str:
     lines = [
         f"{document['store']}: {document['datasets']:,} datasets that every estimator answered, of"
-        f" {document['common']:,} that all results hold"
+        f" {document['common']:,} that all results hold; MI in nats"
     ]
     lines += [
         f"  {each['name']} ({each['version']}): {each['failures']:,} failed"

@@ -80,7 +80,7 @@ def _heading(document: dict[str, Any]) -> str:
     failures, datasets = document["failures"], document["datasets"]
     lines = [
         f"{document['name']} ({document['version']}) on {datasets:,} datasets of"
-        f" {document['store']}; errors in nats, {document['result']}"
+        f" {document['store']}; errors and MI in nats, {document['result']}"
     ]
     if failures:
         lines.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mistdata.cli.computing import Computing, computing_options
-from mistdata.cli.console import json_option, print_json, progress, store_path
+from mistdata.cli.console import command, json_option, progress, quiet_option, report, store_path
 
 if TYPE_CHECKING:
     from mistdata.benchmark import Spec
@@ -24,7 +24,7 @@ def _names(
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
-@click.command()
+@command()
 @click.argument("estimator")
 @click.argument("store", type=store_path)
 @click.argument("out", type=_result_path, required=False, metavar="[OUT.parquet]")
@@ -51,6 +51,7 @@ def _names(
 )
 @computing_options
 @_markdown_option
+@quiet_option
 @json_option
 def benchmark(
     estimator: str,
@@ -73,12 +74,13 @@ def benchmark(
     the path of a checkpoint. One row per dataset is kept in OUT.parquet; the same command again
     resumes, and with a larger selection goes on.
 
-    Example: mistdata benchmark ksg /tmp/mist-test --options k=5 --limit 100
+    Example: mistdata benchmark ksg STORE ksg.parquet --options k=5 --splits train --limit 100
     """
     from mistdata.benchmark import Selection, Spec, summarise, summary_text
     from mistdata.benchmark import benchmark as run
     from mistdata.benchmark.run import parse_options
 
+    _require_one_form(markdown, as_json)
     executor = computing.executor()
     spec = Spec(estimator, parse_options(options))
     out = out or _default_out(store, spec, bootstrap or 0)
@@ -95,13 +97,10 @@ def benchmark(
             on_done=bar.advance,
         )
     document = summarise(out, store, ids)
-    if as_json:
-        print_json(document)
-    else:
-        click.echo(summary_text(document, markdown))
+    report(document, as_json, summary_text(document, markdown))
 
 
-@click.command()
+@command()
 @click.argument("store", type=store_path)
 @click.argument("results", type=_result_path, nargs=-1, required=True, metavar="RESULT...")
 @click.option(
@@ -118,16 +117,19 @@ def compare(
 ) -> None:
     """Show results of `mistdata benchmark` side by side, on the same datasets of a STORE.
 
-    Example: mistdata compare /tmp/mist-test ksg.parquet cca.parquet --markdown
+    Example: mistdata compare STORE ksg.parquet cca.parquet --metric mae
     """
     from mistdata.benchmark import compare as compare_results
     from mistdata.benchmark import comparison_text
 
+    _require_one_form(markdown, as_json)
     document = compare_results(store, results)
-    if as_json:
-        print_json(document)
-    else:
-        click.echo(comparison_text(document, metric, markdown))
+    report(document, as_json, comparison_text(document, metric, markdown))
+
+
+def _require_one_form(markdown: bool, as_json: bool) -> None:
+    if markdown and as_json:
+        raise click.UsageError("choose one of --markdown and --json")
 
 
 def _default_out(store: Path, spec: Spec, bootstrap: int) -> Path:

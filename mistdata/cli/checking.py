@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
-from mistdata.cli.console import counted, json_option, progress, report, store_path
+from mistdata.cli.console import (
+    bad,
+    command,
+    counted,
+    good,
+    json_option,
+    progress,
+    quiet_option,
+    report,
+    store_path,
+    written_store_path,
+)
 from mistdata.errors import Incomplete, VerificationFailed
 
 if TYPE_CHECKING:
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.command()
+@command()
 @click.argument("store", type=store_path)
 @click.option(
     "--deep",
@@ -26,11 +37,12 @@ _SHOWN = 20
     help="Then compute every label again and hold it against the data: the pointwise mutual"
     " information, averaged over the stored rows.",
 )
+@quiet_option
 @json_option
 def verify(store: Path, deep: bool, as_json: bool) -> None:
     """Read every byte of a STORE and hold it against plan, receipts, manifest.
 
-    Example: mistdata verify /tmp/quickstart
+    Example: mistdata verify STORE --deep
     """
     from mistdata.verify import verify as verify_store
 
@@ -51,8 +63,8 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
         _require_borne_out(store, document["audit"])
 
 
-@click.command()
-@click.argument("store", type=store_path)
+@command()
+@click.argument("store", type=written_store_path)
 @click.option(
     "--recipe", type=click.Path(path_type=Path),
     help="Of the store; needed where plan.json is damaged, which alone holds it.",
@@ -60,6 +72,7 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="That it was generated with.")
 @computing_options
 @portable_option
+@quiet_option
 @json_option
 def repair(
     store: Path,
@@ -72,7 +85,7 @@ def repair(
 
     What is damaged is made beside the store, held against its manifest, and then put in place.
 
-    Example: mistdata repair /scratch/mist-train
+    Example: mistdata repair STORE --in-process
     """
     from mistdata.pipeline.recipe import read_recipe
     from mistdata.repair import repair as repair_store
@@ -90,9 +103,9 @@ def repair(
             on_filled=lambda filled: bar.advance(filled.datasets),
         )
     made = "\n".join(f"  {name}" for name in done.made)
-    text = f"{store}: nothing to repair"
+    text = f"{store}: {good('nothing to repair')}"
     if done.made:
-        text = f"{store}: {counted(len(done.made), 'file')} made again:\n{made}"
+        text = f"{store}: {good(counted(len(done.made), 'file') + ' made again')}:\n{made}"
     document = {"made": list(done.made), "before": _document(done.before)}
     report(document | {"after": _document(done.after)}, as_json, text)
     _require_mended(store, done.after)
@@ -123,10 +136,10 @@ def _document(found: Report) -> dict[str, Any]:
 
 def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
     checked = ", ".join(counted(count, what[:-1]) for what, count in found.checked.items())
-    verdict = "intact" if found.sealed else "intact so far, not sealed"
+    verdict = good("intact" if found.sealed else "intact so far, not sealed")
     if not found.ok:
         problems = "\n".join(f"  {problem}" for problem in found.problems)
-        verdict = f"{counted(len(found.problems), 'problem')}\n{problems}"
+        verdict = f"{bad(counted(len(found.problems), 'problem'))}\n{problems}"
     text = f"{found.store}: {verdict}\nchecked {checked}"
     if "audit" in document:
         text += "\n" + _audit_text(document["audit"])
@@ -169,11 +182,11 @@ def _audit_text(found: dict[str, Any]) -> str:
     lines = [
         f"audited {found['datasets']:,} labels; z of datasets of 100 rows or more: mean"
         f" {found['z_mean']:+.3f}, std {found['z_std']:.3f}, beyond 3: {found['z_above_3']:.2%}",
-        f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>7}",
+        f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>12}",
     ]
     lines += [
         f"{c['component']:<48}{c['datasets']:>9,}{c['rows']:>12,}{c['difference']:>+14.5f}"
-        f"{c['z']:>+7.2f}"
+        f" nats{c['z']:>+7.2f}"
         for c in found["components"][:_SHOWN]
     ]
     hidden = len(found["components"]) - _SHOWN

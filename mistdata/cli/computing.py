@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from mistdata.cli.console import is_watched
 
 if TYPE_CHECKING:
     from mistdata.pipeline.executors import Executor, Watcher
@@ -133,7 +134,7 @@ def _watcher() -> Watcher:
     """Tell a person where Dask's dashboard is; it needs the package bokeh."""
     from mistdata.pipeline.executors import Watcher
 
-    if not sys.stderr.isatty() or find_spec("bokeh") is None:
+    if not is_watched() or find_spec("bokeh") is None:
         return Watcher()
     return Watcher(lambda link: click.echo(f"dashboard: {link}", err=True))
 

@@ -1,25 +1,61 @@
-"""What every command shares: JSON, progress for people, sizes with units."""
+"""What every command shares: help, stores, JSON, colours, progress for people, units."""
 
 from __future__ import annotations
 
 import json
-import math
+import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra
 
+_EXAMPLE = "Example: "
+_QUIET = "mistdata.quiet"
+_WARNING = re.compile(r"^warning:", re.MULTILINE)
+_BAR = "{percentage:3.0f} %|{bar}| {n_fmt} of {total_fmt}{unit}, {rate_fmt}, {remaining} left"
+
+
+class Command(click.Command):
+    """A command whose help ends with the example that ends its docstring."""
+
+    @property
+    def example(self) -> str:
+        """The command line of the example."""
+        return " ".join((self.help or "").partition(_EXAMPLE)[2].split())
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring up to the example."""
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text((self.help or "").partition(_EXAMPLE)[0].strip())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, on one line, so that it can be copied."""
+        formatter.write(f"\n{_EXAMPLE}{self.example}\n")
+
+
+command = partial(click.command, cls=Command)
+
 
 class StorePath(click.Path):
-    """A folder, a URL, or name and version of a published store."""
+    """A folder, a URL, or name and version of a published store.
 
-    def __init__(self) -> None:
+    Args:
+        written: whether the command writes there, which no web server allows.
+    """
+
+    def __init__(self, written: bool = False) -> None:
         super().__init__(path_type=Path)
+        self._written = written
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the place that is meant."""
@@ -28,16 +64,38 @@ class StorePath(click.Path):
 
             found = place(value)
             if not isinstance(found, Path):
+                if self._written and found.is_web:
+                    self.fail(f"{value}: a web server is only read; write to a bucket", param, ctx)
                 return found
         if "@" in str(value):
             from mistdata.store import published
 
             if published.is_published_name(value):
-                return published.place_of(published.find(value))
+                return published.place_of(published.find(value))[0]
         return super().convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer folders and, once something is typed that could be one, published names."""
+        names = [] if self._written or not incomplete else complete_title(ctx, param, incomplete)
+        return [CompletionItem(incomplete, type="dir"), *names]
+
+
+def complete_title(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the published stores whose NAME@VERSION begins so."""
+    if "/" in incomplete:
+        return []
+    from mistdata.store import published
+
+    titles = [entry.title for entry in published.entries()]
+    return [CompletionItem(title) for title in titles if title.startswith(incomplete)]
 
 
 store_path = StorePath()
+written_store_path = StorePath(written=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -64,6 +122,20 @@ class OutputFile(click.Path):
         return path
 
 
+def _hush(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
+    context.meta[_QUIET] = quiet
+
+
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, expose_value=False, callback=_hush, help="Show no progress."
+)
+
+
+def is_watched() -> bool:
+    """Tell whether a person follows standard error and has not asked for quiet."""
+    return sys.stderr.isatty() and not click.get_current_context().meta.get(_QUIET)
+
+
 class Bar:
     """A progress bar on standard error that only a person sees."""
 
@@ -76,8 +148,9 @@ class Bar:
         from tqdm import tqdm
 
         self._bar = tqdm(
-            total=total, initial=done, unit=f" {self._unit}", disable=None, smoothing=0.05
-        )
+            total=total, initial=done, unit=f" {self._unit}", disable=not is_watched(),
+            smoothing=0.05, bar_format=_BAR, dynamic_ncols=True,
+        )  # fmt: skip
 
     def advance(self, count: int) -> None:
         """Move the bar forward."""
@@ -104,23 +177,39 @@ def report(document: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         print_json(document)
     else:
-        click.echo(text)
+        click.echo(_WARNING.sub(click.style(r"\g<0>", fg="yellow"), text))
 
 
 def print_json(document: Any) -> None:
     """Print JSON; it has no NaN and no infinity, so these become null."""
-    click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
+    from mistdata.store.document import finite
+
+    click.echo(json.dumps(finite(document), indent=2, allow_nan=False))
 
 
-def _finite(document: Any) -> Any:
-    match document:
-        case dict():
-            return {key: _finite(value) for key, value in document.items()}
-        case list() | tuple():
-            return [_finite(value) for value in document]
-        case float() if not math.isfinite(document):
-            return None
-    return document
+def complain(message: str, code: int, as_json: bool) -> None:
+    """Say on standard error why a command failed: one line, or one JSON object."""
+    if as_json:
+        text = json.dumps({"error": message, "code": code})
+    else:
+        text = f"{click.style('mistdata:', fg='red')} {message}"
+    click.echo(text, err=True, color=coloured())
+
+
+def coloured() -> bool | None:
+    """Return False where no colour is wanted; None where click asks whether it is a terminal."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if plain else None
+
+
+def good(word: str) -> str:
+    """Write what is done and well in green."""
+    return click.style(word, fg="green")
+
+
+def bad(word: str) -> str:
+    """Write what is wrong in red."""
+    return click.style(word, fg="red")
 
 
 def counted(count: int, one: str) -> str:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mistdata.cli.console import OutputFile, json_option, print_json, progress, report
+from mistdata.cli.console import (
+    OutputFile,
+    command,
+    json_option,
+    progress,
+    quiet_option,
+    report,
+)
 from mistdata.errors import MistdataError
 
 if TYPE_CHECKING:
@@ -18,10 +25,10 @@ if TYPE_CHECKING:
     from mistdata.tables import Columns
 
 _SHOWN = 20
-_Command = Callable[..., Any]
+_Function = Callable[..., Any]
 
 
-def _common(command: _Command) -> _Command:
+def _common(function: _Function) -> _Function:
     """Add what both commands share."""
     for option in (
         json_option,
@@ -45,11 +52,11 @@ def _common(command: _Command) -> _Command:
         ),
         click.argument("file", type=click.Path(path_type=Path)),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-@click.command()
+@command()
 @click.option("--x", metavar="COLS", help="Columns of X: names, or 0-3,7 of an array.")
 @click.option("--y", metavar="COLS", help="Columns of Y.")
 @_common
@@ -89,7 +96,7 @@ def estimate(
     report(document, as_json, f"I({listing(chosen_x)}; {listing(chosen_y)}) = {found}")
 
 
-@click.command()
+@command()
 @click.option("--target", metavar="COL", help="Hold every column against this one.")
 @click.option("--without", metavar="COLS", help="Columns to leave out.")
 @click.option(
@@ -97,10 +104,12 @@ def estimate(
     "groups",
     metavar="NAME=COLS",
     multiple=True,
-    help="Take columns together as one variable; the others are left out.",
+    help="Take columns together as one variable, as body=age,weight; repeat for more. The others"
+    " are left out.",
 )
 @click.option("--png", type=OutputFile(".png"), help="Draw it here.")
 @click.option("--csv", type=OutputFile(), help="Write every pair here.")
+@quiet_option
 @_common
 def matrix(
     file: Path,
@@ -117,9 +126,7 @@ def matrix(
 ) -> None:
     """Estimate the mutual information of every pair of columns of FILE, or of all with a target.
 
-    Example: mistdata matrix data.csv --target outcome --png outcome.png
-
-    Groups: mistdata matrix data.csv --target outcome --group body=age,weight --group lab=dose
+    Example: mistdata matrix data.csv --target dose --png matrix.png
     """
     from mistdata.tables import read_table, select, write_csv
 
@@ -149,10 +156,7 @@ def matrix(
         write_csv(csv, found.records())
     if png is not None:
         found.heatmap(png)
-    if as_json:
-        print_json(_document(file, found))
-    else:
-        click.echo(_text(file, found))
+    report(_document(file, found), as_json, _text(file, found))
 
 
 def _opened(model: str, level: float) -> Estimator:

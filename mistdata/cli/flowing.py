@@ -8,11 +8,20 @@ from typing import Any
 import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
-from mistdata.cli.console import json_option, progress, report, store_path
+from mistdata.cli.console import (
+    command,
+    good,
+    json_option,
+    progress,
+    quiet_option,
+    report,
+    store_path,
+    written_store_path,
+)
 from mistdata.cli.making import Share, make_store, part_option, shard_numbers
 
 
-@click.command("flow-fit")
+@command("flow-fit")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option(
@@ -38,6 +47,7 @@ from mistdata.cli.making import Share, make_store, part_option, shard_numbers
 @click.option("--examples", type=click.IntRange(0), default=16, show_default=True,
               help="Held-out rows kept in the flow, for reports; 0 for private data.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
+@quiet_option
 @json_option
 def flow_fit(
     data: Path,
@@ -71,8 +81,9 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
     """Say what was fitted, for people."""
     rows, nats = record["rows"], record["nats_per_dim"]
     lines = [
-        f"{flow}: {record['modality']['kind']}, {rows['train']:,} rows and {rows['held_out']:,}"
-        f" held out, best at step {record['best_step']:,} of {record['steps']:,}",
+        f"{flow}: {good('fitted')}, {record['modality']['kind']}, {rows['train']:,} rows and"
+        f" {rows['held_out']:,} held out, best at step {record['best_step']:,} of"
+        f" {record['steps']:,}",
         f"held out {nats['held_out']:.4f} nats per dimension (training {nats['train']:.4f})",
     ]
     if "bits_per_dim" in record:
@@ -83,9 +94,9 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@click.command("flow-adapt")
+@command("flow-adapt")
 @click.argument("store", type=store_path)
-@click.argument("out", type=store_path)
+@click.argument("out", type=written_store_path)
 @click.option("--flow-x", type=click.Path(path_type=Path), help="Folder of the flow for X.")
 @click.option("--flow-y", type=click.Path(path_type=Path), help="Folder of the flow for Y.")
 @click.option("--keep-uncertified", is_flag=True, help="Keep what has no certificate, flagged.")
@@ -98,6 +109,7 @@ def _text(flow: Path, record: dict[str, Any]) -> str:
 @click.option("--shards", callback=shard_numbers, metavar="0-99", help="As for `generate`.")
 @part_option
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
+@quiet_option
 @json_option
 def flow_adapt(
     store: Path,

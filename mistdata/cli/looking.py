@@ -11,6 +11,7 @@ import click
 from mistdata.cli.console import (
     OutputFile,
     bytes_text,
+    command,
     json_option,
     print_json,
     report,
@@ -21,7 +22,7 @@ from mistdata.errors import did_you_mean
 _LISTED = 40  # components that are listed one by one
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 @click.option("--gallery", type=OutputFile(".png"), help="Draw every family: a PNG.")
 @click.option("--markdown", is_flag=True, help="Print the page docs/families.md.")
@@ -59,7 +60,7 @@ def families(name: str | None, gallery: Path | None, markdown: bool, as_json: bo
         _list_parameters(entry)
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 @json_option
 def transforms(name: str | None, as_json: bool) -> None:
@@ -110,7 +111,7 @@ def _list_parameters(entry: dict[str, Any]) -> None:
             click.echo(f"        {about['reason']}")
 
 
-@click.command()
+@command()
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
 @click.option("--component", help="The component of RECIPE to draw.  [default: its first]")
 @click.option("--family", help="Draw a member of this family instead, from its published ranges.")
@@ -167,7 +168,7 @@ def sample(
     draw_sample(png, one.member, one.x, one.y, f"{title}, I = {label.mi:.3f} nats")
     if csv is not None:
         write_csv(csv, one)
-    check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f}"
+    check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f} nats"
     text = (
         f"{title}\nI(X;Y) = {label.mi:.6g} nats ± {label.mi_error:.1g}"
         f" ({label.mi_method}, {label.mi_error_kind}); {check}\n{label.params}\n{png}"
@@ -175,14 +176,14 @@ def sample(
     report({"name": one.name, "n": len(one.x), **asdict(label), "png": str(png)}, as_json, text)
 
 
-@click.command()
+@command()
 @click.argument("store", type=store_path)
 @click.option("--against", type=store_path, help="Another store: what do the two have in common?")
 @json_option
 def inspect(store: Path, against: Path | None, as_json: bool) -> None:
     """Show what a STORE holds: totals, splits, sizes, MI by component.
 
-    Example: mistdata inspect /tmp/quickstart
+    Example: mistdata inspect STORE
     """
     from mistdata.inspect import inspect as inspect_store
 
@@ -258,7 +259,7 @@ def _print_contents(summary: dict[str, Any]) -> None:
         click.echo(f"{len(summary['components'])} components in all (--json lists them)")
 
 
-@click.command("report")
+@command("report")
 @click.argument("store", type=store_path)
 @click.argument("out", type=OutputFile(), metavar="OUT.html")
 @click.option(
@@ -266,10 +267,13 @@ def _print_contents(summary: dict[str, Any]) -> None:
     help="Show this, which `mistdata verify STORE --deep --json` printed.",
 )  # fmt: skip
 @click.option("--png", type=OutputFile(".png"), help="A picture, too.")
-def report_page(store: Path, out: Path, audit: Path | None, png: Path | None) -> None:
+@json_option
+def report_page(
+    store: Path, out: Path, audit: Path | None, png: Path | None, as_json: bool
+) -> None:
     """Describe a STORE on one page, which needs nothing else: OUT.html.
 
-    Example: mistdata report /tmp/quickstart quickstart.html
+    Example: mistdata report STORE report.html
     """
     from mistdata import report as reporting
 
@@ -279,9 +283,10 @@ def report_page(store: Path, out: Path, audit: Path | None, png: Path | None) ->
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     reporting.write_page(out, facts)
-    click.echo(
-        f"{out}: {facts['totals']['datasets']:,} datasets, {bytes_text(out.stat().st_size)}"
-    )
+    datasets, size = facts["totals"]["datasets"], out.stat().st_size
+    text = f"{out}: {datasets:,} datasets, {bytes_text(size)}"
     if png is not None:
         reporting.draw(png, facts)
-        click.echo(f"{png}: histograms")
+        text += f"\n{png}: histograms"
+    done = {"out": str(out), "datasets": datasets, "bytes": size, "png": png and str(png)}
+    report(done, as_json, text)

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
-from mistdata.cli.console import bytes_text, json_option, progress, report, store_path
+from mistdata.cli.console import (
+    bytes_text,
+    command,
+    good,
+    json_option,
+    progress,
+    quiet_option,
+    report,
+    store_path,
+    written_store_path,
+)
 
 
 def shard_numbers(
@@ -54,9 +64,9 @@ part_option = click.option(
 )
 
 
-@click.command()
+@command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.argument("store", type=store_path)
+@click.argument("store", type=written_store_path)
 @computing_options
 @portable_option
 @click.option(
@@ -68,6 +78,7 @@ part_option = click.option(
 )
 @part_option
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
+@quiet_option
 @json_option
 def generate(
     recipe: Path,
@@ -80,7 +91,7 @@ def generate(
 ) -> None:
     """Build the STORE that RECIPE describes; the same command again resumes.
 
-    Example: mistdata generate pipelines/quickstart.toml /tmp/quickstart
+    Example: mistdata generate pipelines/quickstart.toml STORE
     """
     from mistdata.pipeline.plan import make_plan
     from mistdata.pipeline.recipe import read_recipe
@@ -183,13 +194,13 @@ def _run_text(run: dict[str, Any]) -> str:
     )
 
 
-@click.command()
-@click.argument("store", type=store_path)
+@command()
+@click.argument("store", type=written_store_path)
 @json_option
 def seal(store: Path, as_json: bool) -> None:
     """Seal a STORE whose shards are all filled.
 
-    Example: mistdata seal /scratch/mist-train
+    Example: mistdata seal STORE
     """
     from mistdata.store.seal import seal as seal_store
 
@@ -210,23 +221,24 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
         "shards": shards,
         "bytes": size,
     }
-    text = f"{store}: sealed, {datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
-    return done, f"{text}\ndigest {manifest.digest}"
+    text = f"{datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
+    return done, f"{store}: {good('sealed')}, {text}\ndigest {manifest.digest}"
 
 
-@click.command("export")
+@command("export")
 @click.argument("store", type=store_path)
-@click.argument("out", type=store_path)
+@click.argument("out", type=written_store_path)
 @click.option(
     "--to", "kind", type=click.Choice(["npz", "parquet", "hf", "webdataset"]), required=True,
     help="NumPy archives; Parquet; Parquet and a card, as the Hugging Face hub reads them; tars.",
 )  # fmt: skip
 @click.option("--where", metavar="SQL", help="Only datasets whose row of the catalog meets this.")
+@quiet_option
 @json_option
 def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: bool) -> None:
     """Write a STORE, or some of it, for other tools: one file per shard in the folder OUT.
 
-    Example: mistdata export /tmp/quickstart /tmp/for-pandas --to parquet --where "n >= 100"
+    Example: mistdata export STORE FOLDER --to parquet --where "n >= 100"
     """
     from mistdata.export import export
 
@@ -239,26 +251,27 @@ def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: 
             raise click.UsageError(f"--where: {error}") from None
     size = sum(path.stat().st_size for path in files)
     done = {"out": str(out), "files": [path.name for path in files], "bytes": size}
-    report(done, as_json, f"{out}: {len(files)} files, {bytes_text(size)}")
+    report(done, as_json, f"{out}: {good('written')}, {len(files)} files, {bytes_text(size)}")
 
 
-def _derived_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _derived_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what says how a store made of others is called."""
     for option in (
         json_option,
+        quiet_option,
         click.option("--shard-mib", type=click.IntRange(min=1), help="[default: as the source]"),
         click.option(
             "--version", type=click.IntRange(min=1), default=1, show_default=True, help="Of it."
         ),
         click.option("--name", required=True, help="Of the new store."),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-@click.command("select")
+@command("select")
 @click.argument("store", type=store_path)
-@click.argument("out", type=store_path)
+@click.argument("out", type=written_store_path)
 @click.option("--where", required=True, metavar="SQL", help="Over the columns of the catalog.")
 @_derived_options
 def select_store(
@@ -272,7 +285,7 @@ def select_store(
 ) -> None:
     """Make a store OUT of the datasets of STORE that meet a condition; again resumes.
 
-    Example: mistdata select STORE OUT --name long --where "n >= 1000 and dim_x = dim_y"
+    Example: mistdata select STORE OUT --name long --where "n >= 500"
     """
     from mistdata.derive import select
 
@@ -288,9 +301,9 @@ def select_store(
     report(done, as_json, text)
 
 
-@click.command("merge")
+@command("merge")
 @click.argument("stores", type=store_path, nargs=-1, required=True, metavar="STORE STORE...")
-@click.argument("out", type=store_path)
+@click.argument("out", type=written_store_path)
 @_derived_options
 def merge_stores(
     stores: tuple[Path, ...],
@@ -335,9 +348,9 @@ _COUNTED = {
 }
 
 
-@click.command("import")
+@command("import")
 @click.argument("files", type=_SplitFile(), nargs=-1, required=True, metavar="[SPLIT=]FILE...")
-@click.argument("out", type=store_path)
+@click.argument("out", type=written_store_path)
 @click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be used.")
 @_derived_options
 def import_store(

@@ -11,7 +11,10 @@ import click
 from mistdata.cli.console import (
     OutputFile,
     bytes_text,
+    command,
+    complete_title,
     counted,
+    good,
     json_option,
     print_json,
     report,
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from mistdata.store.published import Entry
 
 
-@click.command()
+@command()
 @click.argument("store", type=store_path)
 @click.argument("entry", type=OutputFile(".json"), metavar="NAME-VERSION.json")
 @click.option("--url", help="Where the store will be read.  [default: everybody makes it]")
@@ -31,25 +34,28 @@ if TYPE_CHECKING:
 def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bool) -> None:
     """Write the entry of a sealed STORE for a catalog; an entry is never edited.
 
-    Example: mistdata publish /tmp/mine catalogs/mine-1.json --url https://host/mine
+    Example: mistdata publish STORE small-1.json --url https://host/small
     """
     from mistdata.store.published import publish as write_entry
 
     written = write_entry(store, entry, url=url, licence=licence)
-    report(asdict(written), as_json, f"{entry}: {written.title}, digest {written.digest}")
+    text = f"{entry}: {good('written')}, {written.title}, digest {written.digest}"
+    report(asdict(written), as_json, text)
 
 
-@click.command()
-@click.argument("title", required=False, metavar="[NAME@VERSION]")
+@command()
+@click.argument("title", required=False, metavar="[NAME@VERSION]", shell_complete=complete_title)
 @click.option("--recipe", is_flag=True, help="Print its recipe.")
 @json_option
 def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
     """List the published stores, or show one.
 
-    Example: mistdata catalogs small@1 --recipe
+    Example: mistdata catalogs small@1
     """
     from mistdata.store import published
 
+    if recipe and as_json:
+        raise click.UsageError("choose one of --recipe and --json, which holds the recipe")
     if recipe and title is None:
         raise click.UsageError(
             "--recipe: name a store, as in `mistdata catalogs small@1 --recipe`"
@@ -58,19 +64,23 @@ def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
     if recipe:
         click.echo(found[0].recipe, nl=False)
     elif as_json:
-        documents = [asdict(entry) for entry in found]
-        print_json(documents if title is None else documents[0])
+        stores = {entry.title: asdict(entry) for entry in found}
+        print_json({"stores": stores} if title is None else stores[title])
     elif title is None:
         for entry in found:
             click.echo(_line(entry))
         number = counted(len(found), "published store")
         click.echo(f"{number}; `mistdata.open(NAME@VERSION)` opens one")
     else:
-        for name, value in asdict(found[0]).items():
-            if name != "recipe" and value is not None:
-                parts = value.items() if isinstance(value, dict) else ()
-                text = ", ".join(f"{key} {each}" for key, each in parts) if parts else value
-                click.echo(f"{name:<14}{text}")
+        _show(found[0])
+
+
+def _show(entry: Entry) -> None:
+    for name, value in asdict(entry).items():
+        if name != "recipe" and value is not None:
+            parts = value.items() if isinstance(value, dict) else ()
+            text = ", ".join(f"{key} {each}" for key, each in parts) if parts else value
+            click.echo(f"{name:<14}{text}")
 
 
 def _line(entry: Entry) -> str:

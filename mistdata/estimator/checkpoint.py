@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mistdata.errors import did_you_mean
 from mistdata.estimator.config import NetworkConfig
 from mistdata.estimator.network import Network
 
@@ -167,8 +168,9 @@ def find_weights(name: Path | str) -> Path:
         return path
     if path.name == str(name) and shipped.is_file():
         return shipped
-    known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
-    raise ValueError(f"{name}: no weights there (shipped: {known})")
+    known = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
+    hint = did_you_mean(str(name), known)
+    raise ValueError(f"{name}: no weights there (shipped: {', '.join(known) or 'none'}){hint}")
 
 
 def load_network(

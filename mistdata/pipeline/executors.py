@@ -143,10 +143,6 @@ class Scheduler:
     def __post_init__(self) -> None:
         _require_distributed()
 
-    @property
-    def _name(self) -> str:
-        return str(self.scheduler_file or self.address)
-
     def require_safe(self) -> str:
         """Return the address.
 
@@ -160,13 +156,17 @@ class Scheduler:
             assert isinstance(address, str)
             encrypted, here = address.startswith("tls://"), _is_loopback(address)
         except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise MistdataError(f"{self._name}: not a Dask scheduler: {error!r}") from None
+            named = self.scheduler_file or address
+            raise MistdataError(f"{named}: not a Dask scheduler: {error!r}") from None
         if not (encrypted or here or self.unencrypted):
             raise MistdataError(
-                f"{self._name}: {address} is on another machine and not encrypted; use a tls://"
+                f"{self._where(address)}: on another machine and not encrypted; use a tls://"
                 " scheduler, or --unencrypted on a network whose every user may run code"
             )
         return address
+
+    def _where(self, address: str) -> str:
+        return address if self.scheduler_file is None else f"{self.scheduler_file}: {address}"
 
     def run(
         self,
@@ -192,14 +192,22 @@ class Scheduler:
         try:
             client = distributed.Client(address, timeout=self.timeout, **secured)
         except (OSError, TimeoutError) as error:
-            raise Incomplete(f"{self._name}: no Dask scheduler answers: {error}") from None
+            why = str(_first_cause(error)) or f"not within {self.timeout:g} s"
+            raise Incomplete(f"{self._where(address)}: no Dask scheduler answers: {why}") from None
         except (ValueError, TypeError, KeyError, AssertionError, RuntimeError) as error:
-            raise MistdataError(f"{self._name}: cannot connect: {error}") from None
+            raise MistdataError(f"{self._where(address)}: cannot connect: {error}") from None
         with client:
             _run_with(distributed, client, self.watcher, folder.resolve(), task, items, on_done)
 
 
 Executor = InProcess | LocalWorkers | Scheduler
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what an error began with; Dask's own names the address again."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _is_loopback(address: str) -> bool:

@@ -68,14 +68,19 @@ def create_exclusively(path: Path, content: bytes) -> bool:
         return True
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder and its parents durably; buckets need none."""
+def make_folder(path: Path) -> list[Path]:
+    """Create a folder and its parents durably; buckets need none.
+
+    Returns:
+        The folders that were missing, the innermost first.
+    """
     if isinstance(path, Remote):
-        return
+        return []
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
         sync_folder(folder.parent)
+    return missing
 
 
 def sync_folder(path: Path) -> None:

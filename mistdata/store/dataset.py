@@ -297,16 +297,23 @@ def open_store(
     """
     if verify not in get_args(Verify):
         raise ValueError(f"verify must be one of {', '.join(get_args(Verify))}, got {verify!r}")
-    entry = published.find(str(path)) if published.is_published_name(path) else None
-    store = place(path) if entry is None else published.place_of(entry)
-    if not ledger.is_sealed(store):
-        if (store / ledger.RECORD).exists() and not allow_partial:
-            raise NotAStore(
-                f"{store}: not sealed yet; finish it with `mistdata generate` or `mistdata seal`,"
-                " or open it with allow_partial=True"
-            )
-        return _open_partial(store, verify)
-    manifest = ledger.read_manifest(store)
+    if published.is_published_name(path):
+        entry = published.find(str(path))
+        return _open_sealed(*published.place_of(entry), verify, entry)
+    store = place(path)
+    if ledger.is_sealed(store):
+        return _open_sealed(store, ledger.read_manifest(store), verify)
+    if (store / ledger.RECORD).exists() and not allow_partial:
+        raise NotAStore(
+            f"{store}: not sealed yet; finish it with `mistdata generate` or `mistdata seal`,"
+            " or open it with allow_partial=True"
+        )
+    return _open_partial(store, verify)
+
+
+def _open_sealed(
+    store: Path, manifest: Manifest, verify: Verify, entry: published.Entry | None = None
+) -> MetaDataset:
     sha256s = {name: file["sha256"] for name, file in manifest.files.items()}
     values = open_values(store, manifest.shards, manifest.shard_length, sha256s)
     file = store / ledger.CATALOG

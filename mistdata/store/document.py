@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -47,6 +48,25 @@ def read(path: Path) -> dict[str, Any]:
         raise DamagedDocument(f"{path}: written in another format than {FORMAT}")
     del document["checksum"]
     return document
+
+
+def finite(value: Any, digits: int | None = None) -> Any:
+    """Return a value as JSON has it, without NaN and infinities: these become null.
+
+    Args:
+        value: of mappings, lists, tuples and what they hold.
+        digits: significant ones that floats keep; all where None.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case float() if digits is not None:
+            return float(f"{value:.{digits}g}")
+        case Mapping():
+            return {key: finite(each, digits) for key, each in value.items()}
+        case list() | tuple():
+            return [finite(each, digits) for each in value]
+    return value
 
 
 def has_type(value: Any, hint: Any) -> bool:

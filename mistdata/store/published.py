@@ -158,8 +158,8 @@ def find(title: str) -> Entry:
     return known[title]
 
 
-def place_of(entry: Entry) -> Path:
-    """Return where a version can be read.
+def place_of(entry: Entry) -> tuple[Path, Manifest]:
+    """Return where a version can be read, and the manifest there.
 
     Raises:
         NotAStore: nowhere; saying how to make it.
@@ -171,8 +171,9 @@ def place_of(entry: Entry) -> Path:
     if at_hand is not None and ledger.is_sealed(at_hand):
         found = at_hand
     if found is not None:
-        _require_digest(found, entry, ledger.read_manifest(found).digest)
-        return found
+        manifest = ledger.read_manifest(found)
+        _require_digest(found, entry, manifest.digest)
+        return found, manifest
     wanted = at_hand or f"STORES/{entry.name}-{entry.version}"
     portable = " --portable" if entry.fingerprint.get("portable") == "yes" else ""
     raise NotAStore(
