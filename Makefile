@@ -1,7 +1,7 @@
 # demo   the main job on real input: generate a store, verify it, train on it, draw the result
-# test   lint, types, tests, and the wheel in an environment of its own
+# test   lint, types, tests
 # check  lint and types only
-# slow   the tests that take minutes
+# slow   the tests that take minutes: kills, clusters, tutorials, the wheel with each extra alone
 # bench  every benchmark beside its rival or its limit
 
 PYTHON ?= python3
@@ -11,12 +11,12 @@ DEMO ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_QUIET = 2
 
-.PHONY: demo test check tests wheel slow bench clean
+.PHONY: demo test check tests slow bench docs clean
 
 demo: $(VENV)/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pipelines/demo.sh $(DEMO)
 
-test: check tests wheel
+test: check tests
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -28,9 +28,6 @@ tests: $(VENV)/ready
 
 slow: $(VENV)/ready
 	$(BIN)/pytest -q -m slow --durations=12
-
-wheel: $(VENV)/ready
-	$(BIN)/pytest -q -m slow tests/test_packaging.py -k "sdist or types or base"
 
 bench: $(VENV)/ready
 	@for each in cli generate portable labels read loader scale memory flow estimate; do $(BIN)/python -m benchmarks.$$each || exit; done
