@@ -1,8 +1,9 @@
 """Stores out of the pickles in which MIST published its meta-dataset.
 
-A file is a list of dictionaries, as mist-statinf 0.1.1 writes them (`meta_dataset.pkl`, in parts
-`meta_dataset_part*.pkl`): `source` (n, dim_x + dim_y), `target` (1,) in nats, `distribution`, and
-in most of them `dimension` = dim_x = dim_y. `mistdata.pickles` reads them; nothing is executed.
+A file is a list of dictionaries, as mist-statinf 0.1.1 writes them (`*dataset.pkl`): `source`
+(n, dim_x + dim_y), `target` (1,) in nats, `distribution`, `n_row` = n and in most of them
+`dimension` = dim_x = dim_y. `mistdata.pickles` reads them; nothing is executed. The published
+loader pads samples to one shape; padding in a file is taken off, as `n_row` and `dimension` tell.
 
 The label of an imported dataset is as good as its file: no error, no second opinion.
 
@@ -16,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -33,7 +35,25 @@ from mistdata.store import catalog
 from mistdata.store.catalog import Table
 from mistdata.store.ledger import Manifest
 
-METHOD = "imported"
+METHOD = catalog.IMPORTED
+LEAST_ROWS = 8
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Imported(NamedTuple):
+    """What an import did.
+
+    Attributes:
+        manifest: of the store.
+        left_out: how many datasets cannot be used.
+        padded_rows: how many rows were padding, and were taken off.
+        padded_columns: likewise, columns.
+    """
+
+    manifest: Manifest
+    left_out: int
+    padded_rows: int
+    padded_columns: int
 
 
 @dataclass(frozen=True)
@@ -45,12 +65,14 @@ class Point:
         dim_x: columns of X.
         mi: in nats, as the file says.
         distribution: its name there, such as multi_student-sparse-asinh.
+        padding: rows and columns that were taken off.
     """
 
     values: Array
     dim_x: int
     mi: float
     distribution: str
+    padding: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,7 @@ class _Kept:
     path: Path
     places: Array
     skipped: int
+    padding: tuple[int, int]
     sha256: str
 
 
@@ -74,7 +97,7 @@ def import_pickles(
     skip_bad: bool = False,
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_written: Callable[[int], None] = lambda datasets: None,
-) -> tuple[Manifest, int]:
+) -> Imported:
     """Make a store of published pickles; the same call again resumes.
 
     Every file is read twice, one after another, and must fit in memory alone.
@@ -90,12 +113,12 @@ def import_pickles(
         on_written: called with the datasets of every shard made durable.
 
     Returns:
-        The manifest, and how many datasets were left out.
+        The manifest, how many datasets were left out, and how much padding was taken off.
 
     Raises:
         MistdataError: a file is not such a pickle, a dataset in it cannot be used (values or MI
-            that are not finite, MI < 0, fewer than 2 rows, sides that are not known), or `out`
-            belongs to something else; or a name is not one.
+            that are not finite, MI < 0, fewer than 8 rows, sides that are not known), or `out`
+            belongs to something else; a name is not one, or a file was named twice.
     """
     for split, path in files:
         if not is_split(split):
@@ -105,20 +128,27 @@ def import_pickles(
         table, each = _surveyed(split, path, skip_bad)
         tables.append(table)
         kept.append(each)
+    if len({each.sha256 for each in kept}) < len(kept):
+        raise MistdataError("a file was named twice: its datasets would be there twice")
     table = _numbered(catalog.joined(tables))
     length = shard_mib * MIB // 4
     table, order = arranged(table, length)
     files_of = np.repeat(np.arange(len(kept)), [len(each.places) for each in kept])
     places = np.concatenate([each.places for each in kept])
-    reader = _Reader(kept)
+    reader, crcs = _Reader(kept), catalog.to_numpy(table["crc32c"])
 
     def read(row: int, into: Array) -> None:
         at = int(order[row])
-        into[:] = reader.point(int(files_of[at]), int(places[at])).values.ravel()
+        number = int(files_of[at])
+        values = reader.point(number, int(places[at])).values.ravel()
+        if google_crc32c.value(values) != crcs[row]:
+            raise MistdataError(f"{kept[number].path}: changed while it was read")
+        into[:] = values
 
     copy = Copy(name, version, length, table, order, _recipe(kept, name, version, shard_mib))
     manifest = write_copy(out, copy, read, (on_start, on_written))
-    return manifest, sum(each.skipped for each in kept)
+    rows, columns = (sum(each.padding[side] for each in kept) for side in (0, 1))
+    return Imported(manifest, sum(each.skipped for each in kept), rows, columns)
 
 
 class _Reader:
@@ -150,35 +180,71 @@ def point_of(entry: Any) -> Point:
     Raises:
         ValueError: saying what is wrong with it.
     """
-    if not isinstance(entry, dict) or not {"source", "target"} <= entry.keys():
-        raise ValueError("expected a dictionary with source and target")
-    source, target = np.asarray(entry["source"]), np.asarray(entry["target"])
-    if source.ndim != 2 or source.dtype.kind not in "fiu" or len(source) < 2:
-        raise ValueError(f"source: expected (n, columns) numbers with n ≥ 2, got {source.shape}")
-    if target.size != 1 or target.dtype.kind not in "fiu":
-        raise ValueError(f"target: expected one number, got {target.shape}")
-    mi = float(target.reshape(()))
+    if not isinstance(entry, dict) or not {"source", "target", "distribution"} <= entry.keys():
+        raise ValueError("expected a dictionary with source, target and distribution")
+    name = entry["distribution"]
+    if not (isinstance(name, str) and _DISTRIBUTION.fullmatch(name)):
+        raise ValueError("distribution: expected a word like multi_student-sparse-asinh")
+    mi = float(_number(entry, "target", "fiu"))
     if not (math.isfinite(mi) and mi >= 0):
         raise ValueError(f"target: an information is finite and not negative, got {mi}")
+    source = entry["source"]
+    if not isinstance(source, np.ndarray) or source.ndim != 2 or source.dtype.kind not in "fiu":
+        raise ValueError("source: expected an array (n, columns) of numbers")
+    dim = _dimension(entry, source.shape[1])
+    rows = int(_number(entry, "n_row", "iu")) if "n_row" in entry else len(source)
+    table = _without_padding(source, rows, 2 * dim)
     with np.errstate(over="ignore"):
-        values = source.astype(np.float32)
+        values = table.astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError("source: values that are not finite in single precision")
-    return Point(values, _dim_x(entry, source.shape[1]), mi, str(entry.get("distribution", "")))
+    if len(values) < LEAST_ROWS:
+        raise ValueError(f"source: expected n ≥ {LEAST_ROWS} rows, got {len(values)}")
+    padding = len(source) - len(values), source.shape[1] - 2 * dim
+    return Point(values, dim, mi, name, padding)
 
 
-def _dim_x(entry: dict[str, Any], columns: int) -> int:
-    given = entry.get("dimension")
-    if given is None:
-        if columns % 2:
+def _number(entry: dict[str, Any], key: str, kinds: str) -> Any:
+    """Return the one number of an entry; `kinds` as in `numpy.dtype.kind`."""
+    held = entry[key]
+    number = np.asarray(held) if isinstance(held, int | float | np.ndarray) else np.empty(0)
+    if number.size != 1 or number.dtype.kind not in kinds:
+        raise ValueError(f"{key}: expected one number")
+    return number.reshape(()).item()
+
+
+def _dimension(entry: dict[str, Any], columns: int) -> int:
+    """Return dim_x = dim_y; half the columns where the entry does not say."""
+    if entry.get("dimension") is None:
+        if columns < 2 or columns % 2:
             raise ValueError(
                 f"{columns} columns without a dimension: X and Y cannot be told apart"
             )
         return columns // 2
-    dim = int(np.asarray(given).reshape(()))
-    if not 1 <= dim < columns:
-        raise ValueError(f"dimension: {dim} of {columns} columns")
+    dim = int(_number(entry, "dimension", "iu"))
+    if not 2 <= 2 * dim <= columns:
+        raise ValueError(f"dimension: {dim} a side of {columns} columns")
     return dim
+
+
+def _without_padding(source: Array, rows: int, columns: int) -> Array:
+    """Take off what the published loader pads with: rows and columns of 0 or NaN at the end.
+
+    A row that is NaN throughout is padding wherever it stands.
+
+    Raises:
+        ValueError: there are fewer rows than `rows`, or other values beyond rows and columns.
+    """
+    if not 0 <= rows <= len(source):
+        raise ValueError(f"n_row: {rows} of {len(source)} rows")
+    for beyond in (source[rows:], source[:, columns:]):
+        if not ((beyond == 0) | np.isnan(beyond)).all():
+            raise ValueError(
+                f"source: {source.shape[0]} x {source.shape[1]} values, where n_row and dimension"
+                f" say {rows} x {columns}"
+            )
+    table = source[:rows, :columns]
+    return np.asarray(table[~np.isnan(table).all(axis=1)])
 
 
 def _surveyed(split: str, path: Path, skip_bad: bool) -> tuple[Table, _Kept]:
@@ -187,20 +253,26 @@ def _surveyed(split: str, path: Path, skip_bad: bool) -> tuple[Table, _Kept]:
     rows: list[dict[str, Any]] = []
     places: list[int] = []
     entries = _entries(path)
+    padding, values = np.zeros(2, np.int64), 0
     for place, point in _points(entries, path, skip_bad):
         places.append(place)
         rows.append(_row(split, path, place, point))
+        padding += point.padding
+        values += point.values.size
+    if values > path.stat().st_size:  # every value of a file takes a byte of it, at the least
+        raise MistdataError(f"{path}: {values:,} values of datasets that share them")
     if not rows:
         raise MistdataError(f"{path}: no dataset of it can be used")
     skipped = len(entries) - len(rows)
-    return catalog.of_rows(rows), _Kept(split, path, np.array(places), skipped, sha256)
+    taken_off = int(padding[0]), int(padding[1])
+    return catalog.of_rows(rows), _Kept(split, path, np.array(places), skipped, taken_off, sha256)
 
 
 def _points(entries: list[Any], path: Path, skip_bad: bool) -> Iterator[tuple[int, Point]]:
     for place, entry in enumerate(entries):
         try:
             point = point_of(entry)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             if not skip_bad:
                 raise MistdataError(
                     f"{path}: dataset {place}: {error}; --skip-bad leaves such out"

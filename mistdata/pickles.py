@@ -16,7 +16,7 @@ import math
 import pickle
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -104,6 +104,16 @@ _KNOWN = {
 class _Reader(pickle._Unpickler):
     """The reader in Python: that in C takes memory for whatever number a memo is given."""
 
+    read: Any  # of the base class, once it loads
+    append: Any
+
+    def load_bytearray8(self) -> None:
+        """Read bytes as bytes: the base class fills memory of whatever size a file claims."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(size))
+
+    dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: load_bytearray8}
+
     def find_class(self, module: str, name: str) -> Any:
         """Return what a name stands for, or refuse it."""
         if (module, name) not in _KNOWN:
@@ -134,7 +144,10 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _plain(_Reader(file).load(), {})
+            held = _plain(_Reader(file).load(), {})
+            if file.read(1):
+                raise pickle.UnpicklingError("the file goes on after its end")
+            return held
     except OSError as error:
         raise MistdataError(f"{path}: {error.strerror or error}") from None
     except _PROGRAM_ERRORS as error:

@@ -181,6 +181,7 @@ def test_a_reader_that_stops_reading_is_no_failure():
     assert process.stderr == b""
 
 
+@pytest.mark.slow  # it is waited for, half a minute
 def test_no_scheduler_is_exit_3(tmp_path, small_recipe):
     options = ("--scheduler", "tcp://127.0.0.1:9")
     line = refuses(3, "generate", small_recipe, tmp_path / "s", *options)

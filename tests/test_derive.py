@@ -101,7 +101,7 @@ def test_a_derived_store_is_not_made_again_from_a_recipe(small_store, tmp_path):
     select(small_store, out, "n > 0", name="all")
     flip(out / "train/values/c/0", 2000)
     assert [problem.path for problem in verify(out).problems] == ["train/values/c/0"]
-    with pytest.raises(RecipeError, match="selected or merged from others"):
+    with pytest.raises(RecipeError, match="selected, merged or imported has no recipe"):
         repair(out, InProcess())
     shutil.rmtree(out)
     select(small_store, out, "n > 0", name="all")

@@ -5,7 +5,9 @@ import io
 import os
 import pickle
 import pickletools
+import resource
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import mistdata
 from mistdata.audit import audit
 from mistdata.cli import cli
 from mistdata.errors import MistdataError, OtherPlan, RecipeError
-from mistdata.importing import import_pickles
+from mistdata.importing import import_pickles, point_of
 from mistdata.pickles import read_pickle
 from mistdata.pipeline.run import InProcess
 from mistdata.repair import repair
@@ -32,7 +34,7 @@ def entry(i, *, rows=40, dim=2, **changed):
     rng = np.random.default_rng(i)
     return {
         "id": i,
-        "n_row": rows,
+        "n_row": np.int64(rows),  # as its grids have it
         "distribution": NAMES[i % 3],
         "dimension": dim,
         "target": np.array([0.25 * i]),
@@ -55,8 +57,8 @@ def test_every_dataset_comes_back_to_the_bit(protocol, tmp_path):
     second = written(tmp_path / "meta_dataset_part2.pkl", entries(3), protocol)
     test = written(tmp_path / "test.pkl", entries(5), protocol)
     files = [("test", test), ("train", first), ("train", second)]
-    manifest, left_out = import_pickles(files, tmp_path / "out", name="mist", shard_mib=1)
-    assert (manifest.datasets, left_out) == ({"test": 5, "train": 15}, 0)
+    done = import_pickles(files, tmp_path / "out", name="mist", shard_mib=1)
+    assert (done.manifest.datasets, *done[1:]) == ({"test": 5, "train": 15}, 0, 0, 0)
     assert verify(tmp_path / "out").ok
     ds = mistdata.open(tmp_path / "out", verify="crc")
     for made, held in zip(ds, [*entries(5), *entries(), *entries(3)], strict=True):
@@ -88,6 +90,14 @@ def test_arrays_of_every_order_and_kind_are_read(tmp_path):
     assert read_pickle(written(tmp_path / "numbers.pkl", numbers)) == {
         "a": 2.5, "b": [1, None, True, b"x", ["y", 1 << 70]]
     }  # fmt: skip
+
+
+def doubling():
+    """A small pickle of 2⁶⁰ lists."""
+    double = []
+    for _ in range(60):
+        double = [double, double]
+    return double
 
 
 class Call:
@@ -127,6 +137,7 @@ ATTACKS = {
         word("numpy"), word("ndarray"), b"\x93", b"N", b"}", word("shape"), b"K\x01s", b"\x86b"),
     "a memo of two billion": lambda mark: opcodes(
         b"N", b"r" + struct.pack("<I", 2**31 - 1), word("x"), word("y"), b"\x93"),
+    "more after the end": lambda mark: pickle.dumps([entry(0)]) + b"N.",
     "bytes without end": lambda mark: opcodes(b"\x8e" + struct.pack("<Q", 2**60)),
 }  # fmt: skip
 
@@ -147,10 +158,7 @@ def test_a_list_of_itself_and_a_list_that_doubles_end(tmp_path):
     loop.append(loop)
     with pytest.raises(MistdataError, match="not a pickle of plain data"):
         read_pickle(written(tmp_path / "loop.pkl", loop))
-    double = []
-    for _ in range(60):
-        double = [double, double]
-    assert len(read_pickle(written(tmp_path / "double.pkl", double))) == 2
+    assert len(read_pickle(written(tmp_path / "double.pkl", doubling()))) == 2
 
 
 @given(st.data())
@@ -163,36 +171,95 @@ def test_damaged_pickles_are_refused_or_read(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "damaged.pkl"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        read_pickle(path)
+        held = read_pickle(path)
     except MistdataError as error:
         assert len(str(error).splitlines()) == 1
+        return
+    for each in held if isinstance(held, list) else []:
+        with suppress(ValueError):
+            point_of(each)
 
 
+SOUND = entry(2)["source"]
 BAD = {
-    "not finite": {"source": np.array([[1.0, np.nan], [0.0, 1.0]])},
-    "too large for single precision": {"source": np.array([[1e300, 0.0], [0.0, 1.0]])},
-    "one row": {"source": np.zeros((1, 4), np.float32)},
-    "a vector": {"source": np.zeros(4, np.float32)},
-    "an infinite label": {"target": np.array([np.inf])},
-    "a negative label": {"target": np.array([-0.1])},
-    "two labels": {"target": np.array([0.1, 0.2])},
-    "all columns X": {"dimension": 4},
-    "an odd number of columns": {"dimension": None, "source": np.zeros((5, 3), np.float32)},
-    "a word": {"source": "abc"},
+    "not finite": ("not finite", {"source": np.where(SOUND[3, 1] == SOUND, np.nan, SOUND)}),
+    "infinite": ("not finite", {"source": np.where(SOUND[3, 1] == SOUND, np.inf, SOUND)}),
+    "too large for single precision": ("not finite", {"source": np.full((40, 4), 1e300)}),
+    "seven rows": ("n ≥ 8 rows, got 7", {"source": SOUND[:7], "n_row": 7}),
+    "a vector": ("an array .n, columns.", {"source": np.zeros(4, np.float32)}),
+    "an infinite label": ("finite and not negative", {"target": np.array([np.inf])}),
+    "a negative label": ("finite and not negative", {"target": np.array([-0.1])}),
+    "two labels": ("target: expected one number", {"target": np.array([0.1, 0.2])}),
+    "fewer columns than it says": ("dimension: 4 a side", {"dimension": 4}),
+    "an odd number of columns": ("told apart", {"dimension": None, "source": SOUND[:, :3]}),
+    "a word": ("an array .n, columns.", {"source": "abc"}),
+    "fewer rows than it says": ("n_row: 41 of 40 rows", {"n_row": 41}),
+    "rows that are no padding": ("40 x 4 values, where .* say 39 x 4", {"n_row": 39}),
+    "columns that are no padding": ("40 x 4 values, where .* say 40 x 2", {"dimension": 1}),
+    "a dimension without end": ("dimension: expected one", {"dimension": float("inf")}),
+    "a fraction of a dimension": ("dimension: expected one", {"dimension": 1.5}),
+    "no distribution": ("distribution: expected a word", {"distribution": None}),
+    "a word that is none": ("distribution: expected a word", {"distribution": "a\ud800"}),
+    "a distribution that is a list": ("distribution: expected", {"distribution": doubling()}),
+    "a source that is a list": ("an array .n, columns.", {"source": doubling()}),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_dataset_that_cannot_be_used_is_named_or_left_out(name, tmp_path):
-    path = written(tmp_path / "meta_dataset.pkl", [entry(1), entry(2, **BAD[name]), entry(3)])
-    with pytest.raises(MistdataError, match="dataset 1: "):
+    reason, changed = BAD[name]
+    path = written(tmp_path / "meta_dataset.pkl", [entry(1), entry(2) | changed, entry(3)])
+    with pytest.raises(MistdataError, match=f"dataset 1: .*{reason}"):
         import_pickles([("train", path)], tmp_path / "out", name="mist")
     assert not (tmp_path / "out").exists()
-    manifest, left_out = import_pickles(
-        [("train", path)], tmp_path / "out", name="mist", skip_bad=True
-    )
-    assert (manifest.datasets, left_out) == ({"train": 2}, 1)
+    done = import_pickles([("train", path)], tmp_path / "out", name="mist", skip_bad=True)
+    assert (done.manifest.datasets, done.left_out) == ({"train": 2}, 1)
     assert mistdata.open(tmp_path / "out").column("mi").tolist() == [0.25, 0.75]
+
+
+def test_padding_is_taken_off_and_counted(tmp_path):
+    plain, source = entry(1), entry(1)["source"]
+    wide, tall, gaps = np.zeros((3, 50, 64), np.float32)
+    wide[:40, :4] = source
+    tall[:40, :4], tall[40:] = source, np.nan
+    gaps[5:45, :4], gaps[:5, :4], gaps[45:] = source, np.nan, np.nan
+    held = [plain, plain | {"source": wide}, plain | {"source": tall},
+            plain | {"source": gaps, "n_row": 45}]  # fmt: skip
+    path = written(tmp_path / "meta_dataset.pkl", held)
+    done = import_pickles([("test", path)], tmp_path / "out", name="mist")
+    assert done[1:] == (0, 30, 180)
+    for one in mistdata.open(tmp_path / "out"):
+        np.testing.assert_array_equal(np.hstack([one.x, one.y]), source)
+
+
+def test_one_array_is_not_many_datasets_and_one_file_not_two(tmp_path):
+    one = entry(1, rows=500)
+    path = written(tmp_path / "shared.pkl", [one | {"id": i} for i in range(100)])
+    with pytest.raises(MistdataError, match="datasets that share them"):
+        import_pickles([("train", path)], tmp_path / "out", name="mist")
+    path = written(tmp_path / "once.pkl", [one])
+    with pytest.raises(MistdataError, match="a file was named twice"):
+        import_pickles([("train", path), ("test", path)], tmp_path / "out", name="mist")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_size_that_a_file_claims_takes_no_memory(tmp_path):
+    path = tmp_path / "claims.pkl"
+    for code in (b"\x96", b"\x8e", b"\x95"):
+        path.write_bytes(opcodes(code + struct.pack("<Q", 1 << 28)))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(MistdataError):
+            read_pickle(path)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 17  # KiB
+
+
+def test_the_card_claims_neither_licence_nor_authorship(tmp_path):
+    path = written(tmp_path / "meta_dataset.pkl", entries())
+    import_pickles([("train", path)], tmp_path / "out", name="mist")
+    for name in ("README.md", "croissant.json", "CITATION.cff"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "CC-BY" not in text and "licenses/by" not in text, name
+        assert "The mistdata authors" not in text and "the same recipe" not in text, name
 
 
 def test_an_interrupted_import_resumes(tmp_path, monkeypatch):
@@ -220,8 +287,9 @@ def test_an_interrupted_import_resumes(tmp_path, monkeypatch):
 
 def test_an_imported_store_is_used_like_any_other(tmp_path):
     path = written(tmp_path / "meta_dataset.pkl", entries(30))
+    other = written(tmp_path / "other.pkl", entries(20))
     run = CliRunner().invoke
-    store, test = str(tmp_path / "out"), f"test={path}"
+    store, test = str(tmp_path / "out"), f"test={other}"
     done = run(cli, ["import", str(path), test, store, "--name", "mist", "--json"])
     assert done.exit_code == 0, done.output
     for command in (

@@ -67,7 +67,7 @@ def plain(*names: str) -> tuple[Run, ...]:
     return tuple(Run(name) for name in names)
 
 
-OURS = plain("small")
+OURS = plain("small", "base")
 KSG = plain("ksg-3", "ksg-5", "ksg-10")
 CLASSICAL = (*plain("cca", "gaussian-copula"), *KSG, Run("oracle"))
 NEURAL = tuple(Run(f"benchmarks.rivals:{name}") for name in ("mine", "infonce", "nwj"))

@@ -44,6 +44,8 @@ from mistdata.cli.making import Share, make_store, part_option, shard_numbers
               help="Looks at held-out rows, every 50 steps, without improvement.")  # fmt: skip
 @click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the rows.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--examples", type=click.IntRange(0), default=16, show_default=True,
+              help="Held-out rows kept in the flow, for reports; 0 for private data.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
 @quiet_option
 @json_option
@@ -71,6 +73,7 @@ def flow_fit(
     with progress("step") as bar:
         bar.start(0, settings.steps)
         record = fit_flow(modality, flow, settings, device=device, advance=bar.advance)
+    record.pop("examples")
     report({"flow": str(flow), **record}, as_json, _text(flow, record))
 
 

@@ -341,6 +341,13 @@ class _SplitFile(click.ParamType):  # type: ignore[type-arg]  # generic from 8.4
         return (split if given else "train"), Path(path)
 
 
+_COUNTED = {
+    "left_out": "datasets left out that cannot be used",
+    "padded_rows": "rows of padding taken off",
+    "padded_columns": "columns of padding taken off",
+}
+
+
 @command("import")
 @click.argument("files", type=_SplitFile(), nargs=-1, required=True, metavar="[SPLIT=]FILE...")
 @click.argument("out", type=written_store_path)
@@ -364,10 +371,11 @@ def import_store(
     from mistdata.importing import import_pickles
 
     with progress("datasets") as bar:
-        manifest, left_out = import_pickles(
+        found = import_pickles(
             files, out, name=name, version=version, shard_mib=shard_mib or 16, skip_bad=skip_bad,
             on_start=bar.start, on_written=bar.advance,
         )  # fmt: skip
-    done, text = _sealed(out, manifest)
-    text += f"\nleft out {left_out:,} that cannot be used" if left_out else ""
-    report(done | {"left_out": left_out}, as_json, text)
+    done, text = _sealed(out, found.manifest)
+    counts = {key: getattr(found, key) for key in _COUNTED}
+    text += "".join(f"\n{_COUNTED[key]}: {count:,}" for key, count in counts.items() if count)
+    report(done | counts, as_json, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from mistdata.flows.modality import Modality
 from mistdata.flows.preparation import Logit, Planes, Principal, Standard
 
 STATE = "state.safetensors"
+_EXAMPLE_VALUES = 1 << 14  # most numbers of all examples together
 _TINY = 1e-6  # least standard deviation of a coordinate, over the largest
 
 
@@ -52,6 +54,8 @@ class FitSettings:
         every: steps between looks at the held-out rows.
         patience: looks without an improvement after which the fit ends.
         seed: of the split, the weights, the order and the noise.
+        examples: held-out rows kept in the flow, to be shown beside what it makes; 0 where data
+            are not to be shown. Fewer where rows are large.
     """
 
     kind: str = "auto"
@@ -68,6 +72,7 @@ class FitSettings:
     every: int = 50
     patience: int = 20
     seed: int = 0
+    examples: int = 16
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "every", "patience"):
@@ -304,6 +309,15 @@ def fit_flow(
     return _finish(fit, out)
 
 
+def _examples(fit: Fit) -> dict[str, Any]:
+    """Held-out rows of the modality, as JSON types: {shape, float32 in base64}."""
+    settings = fit.settings
+    _, held_out = divide(len(fit.modality), settings.held_out, settings.seed)
+    most = _EXAMPLE_VALUES // math.prod(fit.modality.shape)
+    rows = fit.modality.values[held_out[: min(settings.examples, most)]].astype("<f4")
+    return {"shape": list(rows.shape), "float32": b64encode(rows.tobytes()).decode()}
+
+
 def _finish(fit: Fit, out: Path) -> dict[str, Any]:
     """Write the best flow."""
     if not fit.losses:
@@ -330,6 +344,7 @@ def _finish(fit: Fit, out: Path) -> dict[str, Any]:
     if modality.kind == "image" and not fit.about:
         bits = math.log(2) * dim
         record["bits_per_dim"] = {"train": seen / bits, "held_out": fit.best_loss / bits}
+    record["examples"] = _examples(fit)
     identity = save_flow(fit.flow.cpu(), out, record)
     (out / STATE).unlink(missing_ok=True)
     return record | {"identity": identity}

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 ALPHA = 0.05  # keeps logits of black and white finite
+_TAIL = 3.0  # T, above the largest logit of data, ln((1 - ALPHA) / ALPHA) = 2.94
 
 
 class Standard(nn.Module):
@@ -47,7 +48,10 @@ class Standard(nn.Module):
 
 
 class Logit(nn.Module):
-    """x = L (sigmoid(u) - α) / (1 - 2α) - ½: grey levels 0 ... L - 1 at the middle of their bins.
+    """x = L (sigmoid(t(u)) - α) / (1 - 2α) - ½: levels 0 ... L - 1 at the middle of their bins.
+
+    Logits of data are within ±T. Beyond, |t| grows as T + ln(1 + |u| - T), so that a draw that
+    leaves the data by far is not rounded to black or white in single precision.
 
     Args:
         levels: L of them.
@@ -59,14 +63,16 @@ class Logit(nn.Module):
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """(n, d) logits → (n, d) in units of one level, and the log-determinant (n,)."""
+        log_slope = (u.abs() - _TAIL).clamp_min(0).log1p()
+        v = u.sign() * (u.abs().clamp_max(_TAIL) + log_slope)
         stretch = self.levels / (1 - 2 * ALPHA)
-        slope = nn.functional.logsigmoid(u) + nn.functional.logsigmoid(-u) + math.log(stretch)
-        return stretch * (torch.sigmoid(u) - ALPHA) - 0.5, slope.sum(dim=1)
+        slope = nn.functional.logsigmoid(v) + nn.functional.logsigmoid(-v) + math.log(stretch)
+        return stretch * (torch.sigmoid(v) - ALPHA) - 0.5, (slope - log_slope).sum(dim=1)
 
     def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Undo `forward`."""
-        share = ALPHA + (1 - 2 * ALPHA) * (x + 0.5) / self.levels
-        u = torch.logit(share)
+        v = torch.logit(ALPHA + (1 - 2 * ALPHA) * (x + 0.5) / self.levels)
+        u = v.sign() * (v.abs().clamp_max(_TAIL) + (v.abs() - _TAIL).clamp_min(0).expm1())
         return u, -self.forward(u)[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -186,28 +187,56 @@ def _sample(dataset: MetaDataset, position: int) -> dict[str, Any]:
 
 
 def _images(store: Path, dataset: MetaDataset) -> list[dict[str, Any]]:
-    """Rows of carried sides that are pictures, as grey levels or colours from 0 to 255."""
+    """Rows of carried sides, real ones if the flow kept some and then adapted ones.
+
+    Pictures in their colours; other rows as strips, in standard units of grey.
+    """
     shown = []
     for side in ("x", "y"):
-        description = store / ledger.FLOWS / side / "flow.json"
-        shape = _picture_shape(description)
-        if shape is None:
+        path = store / ledger.FLOWS / side / "flow.json"
+        if not path.exists():
             continue
-        rows = np.concatenate([getattr(dataset[k], side) for k in range(min(4, len(dataset)))])
-        levels = np.clip(rows[:IMAGES].reshape(-1, *shape), 0, 255).astype(np.uint8)
-        shown.append({"side": side, "shape": list(shape), "pixels": levels.ravel().tolist()})
+        flow = json.loads(path.read_bytes())
+        made = [getattr(dataset[k], side) for k in range(min(IMAGES, len(dataset)))]
+        adapted = np.concatenate([rows[:1] for rows in made]).reshape(-1, *flow["shape"])
+        real = _examples(flow)
+        top = flow["fit"].get("modality", {}).get("levels")
+        if top is None:
+            centre, spread = _units(real if len(real) > 2 else adapted)
+            real, adapted = ((128 + 50 * (rows - centre) / spread) for rows in (real, adapted))
+            shape = [1, int(np.prod(flow["shape"]))]
+        else:
+            real, adapted = (_upright(255 * rows / (top - 1)) for rows in (real, adapted))
+            shape = list(adapted.shape[1:])
+        shown += [
+            {"side": side, "what": what, "shape": shape, "pixels": _pixels(rows)}
+            for what, rows in (("real", real), ("adapted", adapted[: len(real) or IMAGES]))
+            if len(rows)
+        ]
     return shown
 
 
-def _picture_shape(description: Path) -> tuple[int, ...] | None:
-    """Height, width and channels of what a flow makes; None if those are no pictures."""
-    if not description.exists():
-        return None
-    content = json.loads(description.read_bytes())
-    if not any(step.get("name") == "logit" for step in content.get("steps", [])):
-        return None
-    shape = tuple(content["shape"])
-    return shape if len(shape) in (2, 3) else None
+def _examples(flow: Mapping[str, Any]) -> Array:
+    """The rows of the modality that a flow kept."""
+    kept = flow["fit"].get("examples")
+    if kept is None:
+        return np.empty((0, *flow["shape"]))
+    return np.frombuffer(b64decode(kept["float32"]), "<f4").reshape(kept["shape"])
+
+
+def _units(rows: Array) -> tuple[Array, Array]:
+    """Mean and deviation of every column."""
+    return rows.mean(axis=0), rows.std(axis=0) + 1e-9
+
+
+def _upright(pictures: Array) -> Array:
+    """Put the channels of pictures last."""
+    first = pictures.ndim == 4 and pictures.shape[1] in (1, 3)
+    return np.moveaxis(pictures, 1, 3) if first else pictures
+
+
+def _pixels(rows: Array) -> list[int]:
+    return np.clip(rows, 0, 255).astype(np.uint8).ravel().tolist()
 
 
 def _audit(store: Path, audit: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ LICENCE = "CC-BY-4.0"
 LICENCE_URL = "https://creativecommons.org/licenses/by/4.0/"
 _SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 _MOST_FAMILIES = 200
+_THEIRS = "as what it was imported from"
+_AUTHORS = "Authors of the files that plan.json names"
 
 COLUMNS = {
     "dataset_id": "row number; the order of the store",
@@ -97,7 +99,7 @@ def cards(facts: Facts, table: catalog.Table) -> dict[str, bytes]:
     return {
         README: _readme(facts, table).encode(),
         CROISSANT: (json.dumps(_croissant(facts, table), indent=2) + "\n").encode(),
-        CITATION: _citation(facts).encode(),
+        CITATION: _citation(facts, _is_imported(table)).encode(),
     }
 
 
@@ -105,7 +107,7 @@ def _readme(facts: Facts, table: catalog.Table) -> str:
     families = _families(table)
     shown = "\n".join(f"| {name} | {count:,} |" for name, count in families[:_MOST_FAMILIES])
     return f"""---
-license: {LICENCE.lower()}
+license: {"other" if _is_imported(table) else LICENCE.lower()}
 pretty_name: {facts.title}
 tags: [mutual-information, synthetic, zarr, mistdata]
 size_categories: [{_size_category(len(table))}]
@@ -160,10 +162,27 @@ the data.
 
 ## Where it comes from
 
-Made by mistdata {facts.mistdata} from the recipe in `plan.json`; the same recipe gives the same
-bytes. Plan `{facts.plan}`, content digest `{facts.digest}`. All rows are random numbers: no
-persons, nothing measured. Licence: [{LICENCE}]({LICENCE_URL}).
+{_origin(facts, table)}
 """
+
+
+def _is_imported(table: catalog.Table) -> bool:
+    """Tell whether data and labels came from elsewhere, so that neither is ours to license."""
+    return catalog.IMPORTED in catalog.positions(table["mi_method"])[0]
+
+
+def _origin(facts: Facts, table: catalog.Table) -> str:
+    identity = f"Plan `{facts.plan}`, content digest `{facts.digest}`."
+    if _is_imported(table):
+        return (
+            f"Put together by mistdata {facts.mistdata} from what `plan.json` names, all or some"
+            f" of it\nimported. {identity}\nLicensed as what it was imported from; cite that too."
+        )
+    return (
+        f"Made by mistdata {facts.mistdata} from the recipe in `plan.json`; the same recipe gives"
+        f" the same\nbytes. {identity} All rows are random numbers: no\npersons, nothing measured."
+        f" Licence: [{LICENCE}]({LICENCE_URL})."
+    )
 
 
 def _about(table: catalog.Table) -> str:
@@ -247,9 +266,12 @@ def _croissant(facts: Facts, table: catalog.Table) -> dict[str, Any]:
         "name": facts.name,
         "description": _about(table),
         "version": f"{facts.version}.0.0",
-        "license": LICENCE_URL,
+        "license": _THEIRS if _is_imported(table) else LICENCE_URL,
         "keywords": ["mutual information", "synthetic data", "meta-learning"],
-        "creator": {"@type": "sc:Organization", "name": "mistdata"},
+        "creator": {
+            "@type": "sc:Organization",
+            "name": _AUTHORS if _is_imported(table) else "mistdata",
+        },
         "citeAs": f"mistdata: {facts.title}, digest {facts.digest}",
         "identifier": facts.digest,
         "isLiveDataset": False,
@@ -291,16 +313,16 @@ def _data_type(kind: Any) -> str:
     return "sc:Float" if pa.types.is_floating(kind) else "sc:Text"
 
 
-def _citation(facts: Facts) -> str:
+def _citation(facts: Facts, imported: bool) -> str:
+    licence = "" if imported else f"license: {LICENCE}\n"
     return f"""cff-version: 1.2.0
 message: If you use this dataset, please cite it.
 type: dataset
 title: "{facts.title}: samples of joint distributions with known mutual information"
 authors:
-  - name: The mistdata authors
+  - name: {_AUTHORS if imported else "The mistdata authors"}
 version: "{facts.version}"
-license: {LICENCE}
-identifiers:
+{licence}identifiers:
   - type: other
     value: "sha256:{facts.digest}"
     description: content digest

@@ -3,15 +3,38 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.datasets import load_digits, load_wine
 
 import mistdata
 from mistdata.cli import cli
+from mistdata.flows.fit import divide
 from mistdata.report import collect, write_page
 from mistdata.verify import verify
+
+CARRIED = """
+name = "carried"
+version = 1
+seed = 5
+shard_mib = 1
+
+[flow]
+x = "digits"
+y = "wine"
+keep_uncertified = true
+
+[split.train]
+datasets = 20
+n = 50
+dim = 3
+
+[[split.train.mixture]]
+families = ["gaussian-dense", "student-identity"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +115,31 @@ def test_the_command_writes_page_and_picture(tmp_path, small_store):
     run = CliRunner().invoke(cli, ["report", str(small_store), str(page), "--audit", str(audit)])
     assert run.exit_code == 2
     assert "verify STORE --deep --json" in run.output
+
+
+def test_a_carried_store_shows_real_rows_beside_adapted_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    digits, wine = load_digits(), load_wine()
+    np.save("digits.npy", digits.images.astype(np.uint8))
+    np.save("wine.npy", wine.data)
+    run = CliRunner().invoke
+    quick = ["--layers", "1", "--hidden", "8", "--steps", "50"]
+    Path("recipe.toml").write_text(CARRIED)
+    for command in (
+        ["flow-fit", "digits.npy", "digits", *quick],
+        ["flow-fit", "wine.npy", "wine", *quick, "--examples", "5"],
+        ["generate", "recipe.toml", "out", "--in-process"],
+    ):
+        done = run(cli, command)
+        assert done.exit_code == 0, done.output
+    found = collect(Path("out"))["images"]
+    assert [(each["side"], each["what"]) for each in found] == [
+        ("x", "real"), ("x", "adapted"), ("y", "real"), ("y", "adapted")
+    ]  # fmt: skip
+    assert [each["shape"] for each in found] == [[8, 8], [8, 8], [1, 13], [1, 13]]
+    assert [len(each["pixels"]) for each in found] == [16 * 64, 16 * 64, 5 * 13, 5 * 13]
+    held_out = divide(len(digits.images), 0.1, 0)[1][:16]
+    shown = np.array(found[0]["pixels"]).reshape(-1, 8, 8)
+    np.testing.assert_array_equal(shown, (255 * digits.images[held_out] / 16).astype(np.uint8))
+    assert np.std(found[1]["pixels"]) > 40  # digits, not noise around grey
+    write_page(tmp_path / "page.html", collect(Path("out")))

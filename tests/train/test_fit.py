@@ -278,6 +278,7 @@ def begun_fit(store, out):
     return fitting, [child for child in process.children() if "spawn_main" in child.cmdline()[-2]]
 
 
+@pytest.mark.slow
 def test_processes_end_with_a_fit_that_is_killed(small_store, tmp_path):
     fitting, children = begun_fit(small_store, tmp_path / "a")
     assert len(children) == 2
