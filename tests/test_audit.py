@@ -160,7 +160,8 @@ def test_a_row_mislabelled_by_a_thousandth_is_caught_by_the_command_line(copy):
     relabel(store, 123, labels[123] + 0.001)
     found = mistdata("verify", store, "--deep", "--json")
     assert found.returncode == 5
-    assert found.stderr.endswith("the data contradict the labels, 1 times\n")
+    error = json.loads(found.stderr)["error"]
+    assert error == f"{store}: the data contradict the labels, 1 times"
     (problem,) = json.loads(found.stdout)["audit"]["problems"]
     assert problem.startswith("dataset 123 (")
     assert f"its distribution has {labels[123]:.6g}" in problem
