@@ -40,6 +40,7 @@ from mistdata.pipeline.run import LocalWorkers
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PATCHES = 20_000
+FEWEST = 30  # rows held out
 SHOWN = 12  # rows of a picture, real and adapted
 
 
@@ -76,7 +77,10 @@ def fitted(name: str, work: Path, steps: int) -> Path:
     folder = work / f"{name}-flow"
     if not (folder / "flow.json").exists():
         modality = MODALITIES[name]()
-        settings = FitSettings(steps=steps, **(TABLE if modality.kind == "table" else {}))
+        settings = FitSettings(
+            steps=steps, held_out=max(0.1, FEWEST / len(modality)),
+            **(TABLE if modality.kind == "table" else {}),
+        )  # fmt: skip
         began = time.perf_counter()
         fit_flow(modality, folder, settings)
         (folder / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n")
