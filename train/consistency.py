@@ -26,10 +26,15 @@ SEED = 20_261_125
 
 
 def some(store: MetaDataset, condition: str, count: int) -> Iterator[Dataset]:
-    """The first replicates of `count` distributions that meet a condition, evenly spread."""
+    """The first replicates of `count` distributions that meet a condition, evenly spread.
+
+    Samples of few rows with a constant column, which have no answer, are passed over.
+    """
     chosen = store.where(f"replicate = 0 and {condition}")
     for position in np.unique(np.linspace(0, len(chosen) - 1, count).astype(int)):
-        yield chosen[int(position)]
+        one = chosen[int(position)]
+        if all((np.ptp(side, axis=0) > 0).all() for side in (one.x, one.y)):
+            yield one
 
 
 def independence(ask: Estimator, store: MetaDataset, count: int) -> Figures:

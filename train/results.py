@@ -217,7 +217,7 @@ def consistency(document: Document) -> str:
     head = ["beyond the trained range", "truth", "median", "lower", "upper", "warnings"]
     return f"""## Consistency
 
-`python -m train.consistency`, seed {document["seed"]}.
+`python -m train.consistency --model {document["model"]}`, seed {document["seed"]}.
 
 {markdown(["", ""], lines)}
 
@@ -312,10 +312,10 @@ def goals(documents: dict[str, Document]) -> str:
         for each in found:
             if each["name"] == goal.name and goal.model in each["scores"]:
                 lines.append(_held_against(goal, each["scores"][goal.model][goal.metric]))
-    alarms = documents.get("consistency", {}).get("independence", {}).get(ALARMS)
-    if alarms is not None:
-        goal = Goal("small", "consistency", "", "independence", ALARMS, 0, 0.05, ".1%")
-        lines.append(_held_against(goal, alarms))
+    if "consistency" in documents:
+        found = documents["consistency"]
+        goal = Goal(found["model"], "consistency", "", "independence", ALARMS, 0, 0.05, ".1%")
+        lines.append(_held_against(goal, found["independence"][ALARMS]))
     return GOALS.format(table=markdown(["", "goal", "reached", "met"], lines))
 
 
