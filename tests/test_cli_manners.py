@@ -12,11 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+from click.shell_completion import BashComplete
 
 from mistdata import __version__
 from mistdata.cli import cli
@@ -25,6 +27,7 @@ from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, generate
 from mistdata.store import published
 from tests.in_process import mistdata, refuses
+from tests.servers import web
 from tests.test_importing import entries, written
 
 ROOT = Path(__file__).parents[1]
@@ -46,8 +49,8 @@ def prepared(tmp_path_factory, small_store, small_recipe):
     rows[3][0] = ""
     with (folder / "data.csv").open("w") as table:
         csv.writer(table).writerows([["age", "weight", "dose"], *rows])
-    for name in ("meta_dataset.pkl", "test.pkl"):
-        written(folder / name, entries())
+    written(folder / "meta_dataset.pkl", entries())
+    written(folder / "test.pkl", entries(5))
     for name, *options in (("ksg", "--options", "k=5"), ("cca",)):
         made = ("benchmark", name, folder / "STORE", folder / f"{name}.parquet", *options)
         done = mistdata(*made, "--splits", "train", "--limit", 5, "--in-process")
@@ -191,6 +194,24 @@ def test_a_damaged_store_is_two_objects(here):
     assert not found["ok"]
 
 
+def test_an_interruption_is_one_json_object_too(tmp_path):
+    recipe, store = ROOT / "pipelines" / "quickstart.toml", tmp_path / "store"
+    command = [sys.executable, "-m", "mistdata", "generate", recipe, store, "--in-process"]
+    with subprocess.Popen(
+        [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=TERMINAL
+    ) as process:
+        while not list(store.glob("train/values/c/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"")
+    assert json.loads(err) == {
+        "error": "interrupted; run the same command again to resume",
+        "code": 130,
+    }
+
+
 # colours and bars, in a terminal
 
 
@@ -256,6 +277,24 @@ def test_bash_completes_commands_options_and_published_stores(tmp_path):
     shown = everything_shown(ours)
     bash.wait(timeout=60)
     assert (tmp_path / "typed").read_text() == "inspect --against small@1 small@1", shown
+
+
+def test_completing_asks_no_server_and_starts_nothing_again(prepared, tmp_path, monkeypatch):
+    (tmp_path / "catalogs").mkdir()
+    monkeypatch.setenv(published.CATALOGS, str(tmp_path / "catalogs"))
+    monkeypatch.setenv("MISTDATA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv(published.STORES, raising=False)
+    with web(prepared) as site:
+        entry = tmp_path / "catalogs" / "small-1.json"
+        published.publish(prepared / "STORE", entry, url=f"{site.url}/STORE")
+        completing = BashComplete(cli, {}, "mistdata", "_MISTDATA_COMPLETE")
+        found = completing.get_completions(["inspect", "small@1"], "--ag")
+        assert [each.value for each in found] == ["--against"]
+        found = completing.get_completions(["generate", "--portable"], "--wo")
+        assert [each.value for each in found] == ["--workers"]
+        assert site.asked == []
+        assert mistdata("inspect", "small@1").returncode == 0
+        assert site.asked, "the command itself does ask"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

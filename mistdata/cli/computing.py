@@ -55,8 +55,8 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def _start_again(_context: click.Context, _parameter: click.Parameter, portable: bool) -> None:
-    if portable:
+def _start_again(context: click.Context, _parameter: click.Parameter, portable: bool) -> None:
+    if portable and not context.resilient_parsing:
         from mistdata.pipeline.portable import start_again
 
         start_again()

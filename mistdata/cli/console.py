@@ -58,7 +58,9 @@ class StorePath(click.Path):
         self._written = written
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the place that is meant."""
+        """Return the place that is meant; while a line is being completed, ask no server."""
+        if ctx is not None and ctx.resilient_parsing:
+            return value
         if ":" in str(value):
             from mistdata.store.place import place
 
