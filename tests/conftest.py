@@ -5,6 +5,7 @@ Shape types are checked at run time, and hypothesis draws the same examples ever
 
 import functools
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("mistdata.distributions", "beartype.beartype")
+
+# A shell's background job ignores Ctrl-C, and so would all the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("mistdata", derandomize=True, deadline=None)
 settings.load_profile("mistdata")
