@@ -232,8 +232,8 @@ recipe `pipelines/modality-*.toml` is generated through the flows that it names.
 ## Do labels survive?
 
 Every dataset is certified on the single-precision values that are stored: nats that may have been
-lost, and the largest error of a latent that is recovered. The speed is that of two workers beside other
-work.
+lost, and the largest error of a latent that is recovered. The speed is that of two workers beside
+other work.
 
 {stores}
 
