@@ -21,7 +21,7 @@ from mistdata.cli.console import (
     store_path,
     written_store_path,
 )
-from mistdata.errors import Incomplete, VerificationFailed
+from mistdata.errors import Incomplete, MistdataError, VerificationFailed
 
 if TYPE_CHECKING:
     from mistdata.verify import Report
@@ -55,8 +55,10 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
         )
     document = _document(found)
     if deep and found.ok and found.sealed:
+        from mistdata.store.ledger import read_manifest
+
         evidence = _audit(store)
-        document["audit"] = evidence
+        document["digest"], document["audit"] = read_manifest(store).digest, evidence
     _print(found, document, as_json)
     _require_intact(store, found)
     if deep:
@@ -146,12 +148,23 @@ def _print(found: Report, document: dict[str, Any], as_json: bool) -> None:
     report(document, as_json, text)
 
 
+def _as_begun(store: Path) -> str:
+    """The option that a store was begun with, if its plan can be read."""
+    from mistdata.store.ledger import read_record
+
+    try:
+        portable = read_record(store).fingerprint.get("portable") == "yes"
+    except (MistdataError, OSError):
+        return ""
+    return " --portable" if portable else ""
+
+
 def _require_intact(store: Path, found: Report) -> None:
     from mistdata.verify import FOREIGN
 
     if not found.ok:
         foreign = all(problem.message == FOREIGN for problem in found.problems)
-        advice = f"`mistdata repair {store}` makes what is damaged again"
+        advice = f"`mistdata repair {store}{_as_begun(store)}` makes what is damaged again"
         raise VerificationFailed(
             f"{store}: {counted(len(found.problems), 'problem')} found; "
             + ("delete or move what is not part of the store" if foreign else advice)

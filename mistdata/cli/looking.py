@@ -12,6 +12,7 @@ from mistdata.cli.console import (
     OutputFile,
     bytes_text,
     command,
+    counted,
     json_option,
     print_json,
     report,
@@ -217,7 +218,8 @@ def _print_split(name: str, split: dict[str, Any]) -> None:
     mi = split["mi_nats"]
     click.echo(
         f"{name}: {split['datasets']:,} datasets of {split['distributions']:,} distributions"
-        f" ({split['unique_distributions']:,} unique) in {split['shards']:,} shards; {ranges};"
+        f" ({split['unique_distributions']:,} unique) in {counted(split['shards'], 'shard')};"
+        f" {ranges};"
         f" MI median {mi['0.5']:.2f}, 5-95 % {mi['0.05']:.3f}..{mi['0.95']:.2f},"
         f" max {mi['1']:.2f} nats, exactly 0 in {split['independent']:,}"
     )

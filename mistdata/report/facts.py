@@ -240,7 +240,10 @@ def _pixels(rows: Array) -> list[int]:
 
 
 def _audit(store: Path, audit: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of an audit that are shown."""
+    """The figures of an audit that are shown; one of another store is refused."""
+    digest = ledger.read_manifest(store).digest if ledger.is_sealed(store) else None
+    if audit.get("digest", digest) != digest:
+        raise ValueError(f"{store}: the audit is of another store")
     try:
         evidence = audit["audit"]
         kept = {key: evidence[key] for key in ("datasets", "z_mean", "z_std", "z_above_3", "ok")}

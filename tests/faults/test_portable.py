@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mistdata.store import ledger
+from tests.damage import flip
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,6 +83,10 @@ def test_another_processor_is_refused_or_gives_the_same_bytes(tmp_path, recipe):
     one, other = (ledger.read_manifest(tmp_path / name) for name in ("shared", "elsewhere"))
     assert one.digest == other.digest
     assert one.files["catalog.parquet"] == other.files["catalog.parquet"]
+    flip(tmp_path / "elsewhere/train/values/c/0", 1000)
+    assert "repair --portable" not in run("verify", tmp_path / "shared").stderr
+    said = run("verify", tmp_path / "elsewhere").stderr
+    assert f"`mistdata repair {tmp_path}/elsewhere --portable`" in said
 
 
 def test_a_shell_can_be_told(tmp_path):

@@ -115,6 +115,10 @@ def test_the_command_writes_page_and_picture(tmp_path, small_store):
     run = CliRunner().invoke(cli, ["report", str(small_store), str(page), "--audit", str(audit)])
     assert run.exit_code == 2
     assert "verify STORE --deep --json" in run.output
+    audit.write_text('{"digest": "of another", "audit": {}}')
+    run = CliRunner().invoke(cli, ["report", str(small_store), str(page), "--audit", str(audit)])
+    assert run.exit_code == 2
+    assert "the audit is of another store" in run.output
 
 
 def test_a_carried_store_shows_real_rows_beside_adapted_ones(tmp_path, monkeypatch):
