@@ -204,7 +204,7 @@ error and seconds per dataset on one core:
 def consistency(document: Document) -> str:
     """Whether it behaves as mutual information does."""
     lines = [
-        [f"{group}: {name}", f"{value:,.4g}"]
+        [f"{group}: {name}".replace("|", "\\|"), f"{value:,.4g}"]
         for group, found in document.items()
         if isinstance(found, dict) and group != "beyond"
         for name, value in found.items()
