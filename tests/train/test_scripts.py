@@ -1,6 +1,7 @@
 """The scripts around a fit: calibration, ablation, evaluation, consistency, the results page."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -86,7 +87,9 @@ def test_evaluation_consistency_and_page_from_end_to_end(
     docs.parent.mkdir()
     monkeypatch.setattr(evaluate, "DOCS", docs)
     monkeypatch.setattr("mistdata.estimator.checkpoint.SHIPPED", weights.parent)
-    weights.rename(weights.parent / "small.safetensors")
+    for name in ("small", "base"):
+        shutil.copy(weights, weights.parent / f"{name}.safetensors")
+    weights.unlink()
     arguments = ["--stores", str(test_store.parent), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(
         evaluate.main, [*arguments, "--only", "mistdata-test", "--workers", "1"]
