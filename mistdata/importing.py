@@ -14,7 +14,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -33,9 +32,9 @@ from mistdata.pickles import read_pickle
 from mistdata.pipeline.recipe import MIB, SPLIT_NAMES, is_split
 from mistdata.store import catalog
 from mistdata.store.catalog import Table
+from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
 
-METHOD = catalog.IMPORTED
 LEAST_ROWS = 8
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -249,7 +248,6 @@ def _without_padding(source: Array, rows: int, columns: int) -> Array:
 
 def _surveyed(split: str, path: Path, skip_bad: bool) -> tuple[Table, _Kept]:
     """Read what the catalog says of every dataset of a file."""
-    sha256 = _sha256(path)
     rows: list[dict[str, Any]] = []
     places: list[int] = []
     entries = _entries(path)
@@ -265,7 +263,8 @@ def _surveyed(split: str, path: Path, skip_bad: bool) -> tuple[Table, _Kept]:
         raise MistdataError(f"{path}: no dataset of it can be used")
     skipped = len(entries) - len(rows)
     taken_off = int(padding[0]), int(padding[1])
-    return catalog.of_rows(rows), _Kept(split, path, np.array(places), skipped, taken_off, sha256)
+    kept = _Kept(split, path, np.array(places), skipped, taken_off, sha256_of(path))
+    return catalog.of_rows(rows), kept
 
 
 def _points(entries: list[Any], path: Path, skip_bad: bool) -> Iterator[tuple[int, Point]]:
@@ -289,7 +288,7 @@ def _row(split: str, path: Path, place: int, point: Point) -> dict[str, Any]:
         "family": family if dash else transform, "transform_x": transform if dash else "",
         "transform_y": transform if dash else "", "x_kind": "continuous", "y_kind": "continuous",
         "dim_x": point.dim_x, "dim_y": columns - point.dim_x, "n": n, "mi": point.mi,
-        "mi_method": METHOD, "params": json.dumps({"file": path.name, "place": place}),
+        "mi_method": catalog.IMPORTED, "params": json.dumps({"file": path.name, "place": place}),
         "crc32c": google_crc32c.value(point.values.tobytes()),
     }  # fmt: skip
 
@@ -321,11 +320,3 @@ def _recipe(kept: Sequence[_Kept], name: str, version: int, shard_mib: int) -> s
             f"left_out = {each.skipped}",
         ]  # fmt: skip
     return "\n".join(text) + "\n"
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise MistdataError(f"{path}: {error.strerror or error}") from None

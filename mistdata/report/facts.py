@@ -191,29 +191,32 @@ def _images(store: Path, dataset: MetaDataset) -> list[dict[str, Any]]:
 
     Pictures in their colours; other rows as strips, in standard units of grey.
     """
-    shown = []
-    for side in ("x", "y"):
-        path = store / ledger.FLOWS / side / "flow.json"
-        if not path.exists():
-            continue
-        flow = json.loads(path.read_bytes())
-        made = [getattr(dataset[k], side) for k in range(min(IMAGES, len(dataset)))]
-        adapted = np.concatenate([rows[:1] for rows in made]).reshape(-1, *flow["shape"])
-        real = _examples(flow)
-        top = flow["fit"].get("modality", {}).get("levels")
-        if top is None:
-            centre, spread = _units(real if len(real) > 2 else adapted)
-            real, adapted = ((128 + 50 * (rows - centre) / spread) for rows in (real, adapted))
-            shape = [1, int(np.prod(flow["shape"]))]
-        else:
-            real, adapted = (_upright(255 * rows / (top - 1)) for rows in (real, adapted))
-            shape = list(adapted.shape[1:])
-        shown += [
-            {"side": side, "what": what, "shape": shape, "pixels": _pixels(rows)}
-            for what, rows in (("real", real), ("adapted", adapted[: len(real) or IMAGES]))
-            if len(rows)
-        ]
-    return shown
+    paths = {side: store / ledger.FLOWS / side / "flow.json" for side in ("x", "y")}
+    flows = {side: json.loads(path.read_bytes()) for side, path in paths.items() if path.exists()}
+    some = [dataset[k] for k in range(min(IMAGES, len(dataset)))] if flows else []
+    return [
+        {"side": side, **image}
+        for side, flow in flows.items()
+        for image in _rows_of(flow, np.stack([getattr(one, side)[0] for one in some]))
+    ]
+
+
+def _rows_of(flow: Mapping[str, Any], rows: Array) -> list[dict[str, Any]]:
+    """The rows that a flow kept of its modality, and as many that it made, one of a dataset."""
+    adapted, real = rows.reshape(-1, *flow["shape"]), _examples(flow)
+    top = flow["fit"].get("modality", {}).get("levels")
+    if top is None:
+        centre, spread = _units(real if len(real) > 2 else adapted)
+        real, adapted = ((128 + 50 * (each - centre) / spread) for each in (real, adapted))
+        shape = [1, int(np.prod(flow["shape"]))]
+    else:
+        real, adapted = (_upright(255 * each / (top - 1)) for each in (real, adapted))
+        shape = list(adapted.shape[1:])
+    return [
+        {"what": what, "shape": shape, "pixels": _pixels(each)}
+        for what, each in (("real", real), ("adapted", adapted[: len(real) or IMAGES]))
+        if len(each)
+    ]
 
 
 def _examples(flow: Mapping[str, Any]) -> Array:

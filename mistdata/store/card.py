@@ -96,18 +96,19 @@ def cards(facts: Facts, table: catalog.Table) -> dict[str, bytes]:
         facts: what identifies it.
         table: its catalog.
     """
+    imported = _is_imported(table)
     return {
-        README: _readme(facts, table).encode(),
-        CROISSANT: (json.dumps(_croissant(facts, table), indent=2) + "\n").encode(),
-        CITATION: _citation(facts, _is_imported(table)).encode(),
+        README: _readme(facts, table, imported).encode(),
+        CROISSANT: (json.dumps(_croissant(facts, table, imported), indent=2) + "\n").encode(),
+        CITATION: _citation(facts, imported).encode(),
     }
 
 
-def _readme(facts: Facts, table: catalog.Table) -> str:
+def _readme(facts: Facts, table: catalog.Table, imported: bool) -> str:
     families = _families(table)
     shown = "\n".join(f"| {name} | {count:,} |" for name, count in families[:_MOST_FAMILIES])
     return f"""---
-license: {"other" if _is_imported(table) else LICENCE.lower()}
+license: {"other" if imported else LICENCE.lower()}
 pretty_name: {facts.title}
 tags: [mutual-information, synthetic, zarr, mistdata]
 size_categories: [{_size_category(len(table))}]
@@ -162,7 +163,7 @@ the data.
 
 ## Where it comes from
 
-{_origin(facts, table)}
+{_origin(facts, imported)}
 """
 
 
@@ -171,9 +172,9 @@ def _is_imported(table: catalog.Table) -> bool:
     return catalog.IMPORTED in catalog.positions(table["mi_method"])[0]
 
 
-def _origin(facts: Facts, table: catalog.Table) -> str:
+def _origin(facts: Facts, imported: bool) -> str:
     identity = f"Plan `{facts.plan}`, content digest `{facts.digest}`."
-    if _is_imported(table):
+    if imported:
         return (
             f"Put together by mistdata {facts.mistdata} from what `plan.json` names, all or some"
             f" of it\nimported. {identity}\nLicensed as what it was imported from; cite that too."
@@ -233,7 +234,7 @@ def _size_category(count: int) -> str:
     return f"n>{names[-1]}" if above == len(names) else f"{names[above - 1]}<n<{names[above]}"
 
 
-def _croissant(facts: Facts, table: catalog.Table) -> dict[str, Any]:
+def _croissant(facts: Facts, table: catalog.Table, imported: bool) -> dict[str, Any]:
     size, sha256 = facts.catalog
     splits, _ = catalog.positions(table["split"])
     distribution: list[dict[str, Any]] = [
@@ -266,11 +267,11 @@ def _croissant(facts: Facts, table: catalog.Table) -> dict[str, Any]:
         "name": facts.name,
         "description": _about(table),
         "version": f"{facts.version}.0.0",
-        "license": _THEIRS if _is_imported(table) else LICENCE_URL,
+        "license": _THEIRS if imported else LICENCE_URL,
         "keywords": ["mutual information", "synthetic data", "meta-learning"],
         "creator": {
             "@type": "sc:Organization",
-            "name": _AUTHORS if _is_imported(table) else "mistdata",
+            "name": _AUTHORS if imported else "mistdata",
         },
         "citeAs": f"mistdata: {facts.title}, digest {facts.digest}",
         "identifier": facts.digest,
