@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mistdata.errors import MissingExtra, MistdataError
-from mistdata.flows.splines import QuickCoupling
+from mistdata.flows.splines import QuickCoupling, QuickMixing
 
 Kind = Literal["coupling", "autoregressive", "glow"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -125,9 +125,12 @@ def quickened(layers: nn.Module) -> nn.Module:
     """Return layers that evaluate faster, with the same parameters; for trained ones."""
     if not isinstance(layers, _Chain):
         return layers
-    coupling = _flows().CoupledRationalQuadraticSpline
-    return _Chain([QuickCoupling(each) if isinstance(each, coupling) else each
-                   for each in layers.layers])  # fmt: skip
+    flows = _flows()
+    quick = {
+        flows.CoupledRationalQuadraticSpline: QuickCoupling,
+        flows.LULinearPermute: QuickMixing,
+    }
+    return _Chain([quick.get(type(each), lambda own: own)(each) for each in layers.layers])
 
 
 def _flows() -> Any:

@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -22,19 +23,75 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _LEAST = 1e-3  # width and height of a bin over 2B, and slope
+_ONE = math.log(math.expm1(1 - _LEAST))  # becomes a slope of 1
+
+
+class Ladder(NamedTuple):
+    """Bins of [-B, B], by their edges above -B in units of which there are `unit` to 1.
+
+    Attributes:
+        edges: (K + 1, columns, rows or 1), the first 0.
+        unit: (columns, rows or 1).
+    """
+
+    edges: Tensor
+    unit: Tensor
+
+    def at(self, number: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+        """Return the lower edge and the length of the bins of these numbers."""
+        edge, upper = _chosen(self.edges, number), _chosen(self.edges, number + 1)
+        return edge * self.unit - bound, (upper - edge) * self.unit
 
 
 class Knots(NamedTuple):
-    """Parameters of splines, before they are made positive; bins first.
+    """Splines; bins first.
 
     Attributes:
-        widths, heights: (K, columns, rows or 1).
-        slopes: (K - 1, columns, rows or 1), at the inner knots.
+        x, y: the bins.
+        slopes: (K + 1, columns, rows or 1), at the edges, before they are made positive.
     """
 
-    widths: Tensor
-    heights: Tensor
+    x: Ladder
+    y: Ladder
     slopes: Tensor
+
+
+def knots_of(raw: Tensor, bound: float) -> Knots:
+    """Make knots of what a network says, in its memory: passes over it are what splines cost.
+
+    Args:
+        raw: (3K + 3, columns, rows or 1), see `padded`; overwritten.
+        bound: B.
+    """
+    widths, heights, slopes = raw.chunk(3)
+    return Knots(_ladder(widths, 2 * bound), _ladder(heights, 2 * bound), slopes)
+
+
+def padded(parameters: Tensor, end: float) -> Tensor:
+    """Leave room before the logarithms of widths and of heights, and give both ends theirs.
+
+    Args:
+        parameters: (3K - 1, ...): K widths, K heights, K - 1 slopes.
+        end: of the slopes at ±B, before they are made positive.
+
+    Returns:
+        (3K + 3, ...).
+    """
+    widths, heights, slopes = parameters.tensor_split(3)
+    room = torch.zeros_like(widths[:1])
+    return torch.cat([room, widths, room, heights, room + end, slopes, room + end])
+
+
+def _ladder(edges: Tensor, total: float) -> Ladder:
+    """Bins of lengths proportional to exponentials, none less than a thousandth of the total."""
+    bins = edges[1:]
+    bins.sub_(bins.amax(dim=0)).exp_()
+    unit = total * (1 - _LEAST * len(bins)) / bins.sum(dim=0)
+    edges[0] = 0
+    bins.add_(total * _LEAST / unit)
+    for edge, length in itertools.pairwise(edges):
+        length += edge
+    return Ladder(edges, unit)
 
 
 def spline(values: Tensor, knots: Knots, bound: float, *, inverse: bool) -> tuple[Tensor, Tensor]:
@@ -50,9 +107,11 @@ def spline(values: Tensor, knots: Knots, bound: float, *, inverse: bool) -> tupl
         The values (columns, rows), and the logarithms of the derivatives.
     """
     inside = values.clamp(-bound, bound)
-    sizes = [_sizes(raw, 2 * bound) for raw in (knots.widths, knots.heights)]
-    edges, lengths, first, second = _bin(inside, sizes, knots.slopes, bound, inverse)
-    (left, bottom), (width, height) = edges, lengths
+    number = _bin(inside + bound, knots.y if inverse else knots.x)
+    (left, width), (bottom, height) = (each.at(number, bound) for each in (knots.x, knots.y))
+    first, second = (
+        F.softplus(_chosen(knots.slopes, each)) + _LEAST for each in (number, number + 1)
+    )
     slope = height / width
     bend = first + second - 2 * slope
     if inverse:
@@ -76,39 +135,18 @@ def spline(values: Tensor, knots: Knots, bound: float, *, inverse: bool) -> tupl
     return mapped, -log_slope if inverse else log_slope
 
 
-def _sizes(raw: Tensor, total: float) -> Tensor:
-    """Lengths of the bins, at least a thousandth of the total: (K, columns, rows)."""
-    shares = (raw - raw.amax(dim=0)).exp_()
-    shares.mul_(total * (1 - _LEAST * len(raw)) / shares.sum(dim=0))
-    return shares.add_(total * _LEAST)
+def _bin(height: Tensor, ladder: Ladder) -> Tensor:
+    """Find the bins of heights above -B, (columns, rows)."""
+    height = height / ladder.unit
+    number = torch.zeros(height.shape, dtype=torch.int8, device=height.device)
+    for edge in ladder.edges[1:-1]:
+        number += (height >= edge).view(torch.int8)
+    return number.long()
 
 
-def _bin(
-    inside: Tensor, sizes: list[Tensor], slopes: Tensor, bound: float, inverse: bool
-) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
-    """Find the bin of every value.
-
-    Returns:
-        Its lower edges in x and y, its lengths in x and y, the slopes at its two ends.
-    """
-    edges = [_edges(each, bound) for each in sizes]
-    searched = edges[1 if inverse else 0]
-    number = torch.zeros(inside.shape, dtype=torch.int64, device=inside.device)
-    for edge in searched[1:]:
-        number += inside >= edge
-    one = torch.full_like(slopes[:1], math.log(math.expm1(1 - _LEAST)))  # a slope of 1 at the ends
-    padded = torch.cat([one, slopes, one])
-
-    def chosen(table: Tensor) -> Tensor:
-        return table.expand(-1, *inside.shape).gather(0, number.unsqueeze(0))[0]
-
-    first, second = (F.softplus(chosen(each)) + _LEAST for each in (padded[:-1], padded[1:]))
-    return [chosen(each) for each in edges], [chosen(each) for each in sizes], first, second
-
-
-def _edges(lengths: Tensor, bound: float) -> Tensor:
-    """Lower edges of the bins of these lengths, from -B on."""
-    return F.pad(lengths[:-1].cumsum(dim=0), (0, 0, 0, 0, 1, 0)) - bound
+def _chosen(table: Tensor, number: Tensor) -> Tensor:
+    """Take entry `number` (columns, rows) of a table (entries, columns, rows or 1)."""
+    return table.expand(-1, *number.shape).gather(0, number.unsqueeze(0))[0]
 
 
 class QuickCoupling(nn.Module):
@@ -125,13 +163,16 @@ class QuickCoupling(nn.Module):
         self.network, self.bound = coupling.transform_net, float(coupling.tail_bound)
         own = coupling.unconditional_transform
         raw = (own.unnormalized_widths, own.unnormalized_heights, own.unnormalized_derivatives)
-        self.own = Knots(*(each.T.unsqueeze(2) for each in raw))
-        self.bins = len(self.own.widths)
+        table = padded(torch.cat([each.T for each in raw]), _ONE)
+        self.own = knots_of(table.unsqueeze(2), self.bound)
         # Columns of the last layer are ordered (column, parameter); here parameters come first.
         last, count = self.network.final_layer, len(self.moved)
-        weight = last.weight.detach().view(count, -1, last.in_features)
-        self.weight = weight.transpose(0, 1).flatten(0, 1)
-        self.bias = last.bias.detach().view(count, -1).T.flatten().unsqueeze(1)
+        weight = last.weight.view(count, -1, last.in_features).transpose(0, 1)
+        bias = last.bias.view(count, -1).T
+        scale = weight.new_ones(len(weight), 1)
+        scale[: 2 * len(raw[0].T)] = self.network.hidden_features**-0.5  # of widths and heights
+        self.weight = padded(weight * scale.unsqueeze(2), 0).flatten(0, 1)
+        self.bias = padded(bias * scale, _ONE).flatten().unsqueeze(1)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map latents (n, d) on; normflows calls this direction the inverse of the spline."""
@@ -158,7 +199,29 @@ class QuickCoupling(nn.Module):
         for block in network.blocks:
             hidden = block(hidden)
         raw = torch.addmm(self.bias, self.weight, hidden.T)
-        raw = raw.view(-1, len(self.moved), len(hidden))
-        scale = network.hidden_features**-0.5
-        sizes = raw[: 2 * self.bins] * scale
-        return Knots(sizes[: self.bins], sizes[self.bins :], raw[2 * self.bins :])
+        return knots_of(raw.view(-1, len(self.moved), len(hidden)), self.bound)
+
+
+class QuickMixing(nn.Module):
+    """A linear map of normflows, for evaluation: one matrix product either way.
+
+    Args:
+        layer: an `LULinearPermute`, trained and of its final dtype.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        unit = torch.eye(len(layer.linear.bias), dtype=layer.linear.bias.dtype)
+        origin = torch.zeros_like(unit[:1])
+        self.shift, self.back = layer(origin)[0], layer.inverse(origin)[0]
+        there, log_dets = layer(unit)
+        self.log_det = log_dets[:1]
+        self.there, self.again = there - self.shift, layer.inverse(unit)[0] - self.back
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Map latents (n, d) on."""
+        return torch.addmm(self.shift, z, self.there), self.log_det.expand(len(z))
+
+    def inverse(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Undo `forward`."""
+        return torch.addmm(self.back, u, self.again), -self.log_det.expand(len(u))
