@@ -27,7 +27,7 @@ tests: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q --durations=12
 
 slow: $(VENV)/ready
-	$(BIN)/pytest -q -m slow --durations=12
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -q -m slow --durations=20
 
 bench: $(VENV)/ready
 	@for each in cli generate portable labels read loader scale memory flow estimate; do $(BIN)/python -m benchmarks.$$each || exit; done
