@@ -50,7 +50,7 @@ GIANTS = ((1_000_000, 1_000), (1_000_000_000, 1_000))
 
 
 def bare_write(values: np.ndarray, path: Path) -> None:
-    """Write values straight to disk and nothing else: no hash, no sync, no name that is promised."""
+    """Write values straight to disk and nothing else: no hash, no sync, no promised name."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
     try:
         os.write(descriptor, values.view(np.uint8).data)
