@@ -19,11 +19,12 @@ from typing import Any, get_type_hints
 
 import mistdata
 from mistdata.errors import MistdataError, NotAStore, VerificationFailed, did_you_mean
-from mistdata.store import card, ledger
+from mistdata.store import ledger
 from mistdata.store.catalog import Table
 from mistdata.store.commit import create_exclusively
 from mistdata.store.document import has_type
 from mistdata.store.ledger import Manifest
+from mistdata.store.origin import LICENCE
 from mistdata.store.place import place, require_address
 from mistdata.store.seal import content_digest
 
@@ -77,7 +78,7 @@ class Entry:
         return f"{self.name}-{self.version}.json"
 
 
-def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LICENCE) -> Entry:
+def publish(store: Path, path: Path, *, url: str | None, licence: str = LICENCE) -> Entry:
     """Write the entry of a sealed store.
 
     Args:
