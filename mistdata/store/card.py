@@ -138,7 +138,7 @@ def cards(facts: Facts, table: catalog.Table, listed: tuple[int, str]) -> dict[s
         table: its catalog.
         listed: size in bytes and sha256 of catalog.parquet.
     """
-    imported = _is_imported(table)
+    imported = is_imported(table)
     columns = _columns(facts, imported)
     about = {
         "name": facts.name,
@@ -178,7 +178,7 @@ def export_card(facts: Facts, table: catalog.Table, export: Export) -> bytes:
         table: the rows of its catalog that are exported.
         export: what they were exported to.
     """
-    imported = _is_imported(table)
+    imported = is_imported(table)
     columns = _columns(facts, imported)
     columns |= {name: f"in the store, {columns[name]}" for name in _PLACES}
     title, some = facts.title, "."
@@ -203,7 +203,7 @@ def _page(facts: Facts, table: catalog.Table, parts: _Parts) -> str:
         f"| {name} | {count:,} |" for name, count in _families(table)[:_MOST_FAMILIES]
     )
     return f"""---
-license: {"other" if _is_imported(table) else LICENCE.lower()}
+license: {"other" if is_imported(table) else LICENCE.lower()}
 pretty_name: {parts.title}
 tags: [mutual-information, synthetic, {parts.tag}, mistdata]
 size_categories: [{_size_category(len(table))}]
@@ -282,7 +282,7 @@ def _columns(facts: Facts, imported: bool) -> dict[str, str]:
     return columns | theirs if imported else columns
 
 
-def _is_imported(table: catalog.Table) -> bool:
+def is_imported(table: catalog.Table) -> bool:
     """Tell whether data and labels came from elsewhere, so that neither is ours to license."""
     return catalog.IMPORTED in catalog.positions(table["mi_method"])[0]
 
