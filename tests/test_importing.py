@@ -314,6 +314,7 @@ def test_an_imported_store_is_used_like_any_other(tmp_path):
         ("a/b", "mist", "the split 'a/b' should be"),
         ("", "mist", "the split '' should be"),
         ("flows", "mist", "the split 'flows' should be"),
+        ("t" * 101, "mist", "should be a name of at most 100"),
     ],
 )
 def test_names_are_checked_before_any_file_is_read(tmp_path, split, name, said):
