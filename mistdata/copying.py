@@ -54,6 +54,16 @@ class Copy:
     text: str
 
 
+def require_name(name: str) -> None:
+    """Refuse what no store may be called; to be asked before anything is read.
+
+    Raises:
+        MistdataError: the name is not one.
+    """
+    if not is_name(name):
+        raise MistdataError(f"name: expected {NAMES}, got {name!r}")
+
+
 def arranged(table: Table, length: int) -> tuple[Table, Array]:
     """Put the rows of a catalog split by split, number them and place them in shards.
 
@@ -100,10 +110,8 @@ def write_copy(out: Path, copy: Copy, read: Callable[[int, Array], None], told: 
             every shard made durable.
 
     Raises:
-        MistdataError: the name is not one, or `out` belongs to something else.
+        MistdataError: `out` belongs to something else.
     """
-    if not is_name(copy.name):
-        raise MistdataError(f"name: expected {NAMES}, got {copy.name!r}")
     identity = ledger.identity(_hash(copy), mistdata.__version__)
     planned = catalog.encode_planned(copy.table.select(catalog.PLANNED.names), identity)
     record = claim(out, PlanRecord(

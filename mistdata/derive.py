@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mistdata.copying import Copy, Told, arranged, write_copy
+from mistdata.copying import Copy, Told, arranged, require_name, write_copy
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
 from mistdata.pipeline.recipe import MIB
@@ -46,10 +46,11 @@ def select(
 
     Raises:
         NotAStore: there is no sealed store.
-        MistdataError: nothing is selected, or `out` belongs to something else.
+        MistdataError: the name is not one, nothing is selected, or `out` is something else.
         VerificationFailed: a dataset of the source is damaged.
         ValueError: the condition is not SQL, or names an unknown column.
     """
+    require_name(name)
     source = open_store(store, verify="crc")
     chosen = source.where(where)
     if not len(chosen):
@@ -87,6 +88,7 @@ def merge(
     Raises:
         MistdataError: fewer than two stores, or one of them twice; else as `select`.
     """
+    require_name(name)
     if len(stores) < 2:
         raise MistdataError(f"at least two stores can be merged, got {len(stores)}")
     sources = [open_store(store, verify="crc") for store in stores]

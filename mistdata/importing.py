@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import google_crc32c
 import numpy as np
 
-from mistdata.copying import Copy, arranged, write_copy
+from mistdata.copying import Copy, arranged, require_name, write_copy
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
 from mistdata.pickles import read_pickle
@@ -119,6 +119,7 @@ def import_pickles(
             that are not finite, MI < 0, fewer than 8 rows, sides that are not known), or `out`
             belongs to something else; a name is not one, or a file was named twice.
     """
+    require_name(name)
     for split, path in files:
         if not is_split(split):
             raise MistdataError(f"{path}: the split {split!r} should be {SPLIT_NAMES}")
@@ -294,14 +295,14 @@ def _row(split: str, path: Path, place: int, point: Point) -> dict[str, Any]:
 
 
 def _numbered(table: Table) -> Table:
-    """Give every dataset a distribution of its own, and the key that goes with it."""
+    """Give every dataset a distribution of its own, and a key that says it is of no stream: -1."""
     split = catalog.positions(table["split"])[1]
     distribution = np.empty(len(table), np.int64)
     for each in np.unique(split):
         distribution[split == each] = np.arange((split == each).sum())
     columns = {key: table[key] for key in table.column_names}
     columns["distribution_id"] = catalog.whole(distribution)
-    columns["seed_key"] = catalog.seed_keys(split, distribution, np.zeros_like(distribution))
+    columns["seed_key"] = catalog.seed_keys(np.full_like(split, -1), split, distribution)
     return catalog.typed(columns)
 
 

@@ -15,6 +15,7 @@ from mistdata.store.ledger import PlanRecord
 
 # What tells one distribution from another
 _IDENTITY = "family, transform_x, transform_y, dim_x, dim_y, params"
+_STREAM = "seed_key[1] >= 0"  # imported datasets have a key, but no stream
 _UNIQUE = f"SELECT count(DISTINCT ({_IDENTITY})) AS count FROM catalog"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -107,15 +108,16 @@ def _compare(record: PlanRecord, dataset: MetaDataset, against: Path) -> dict[st
     other_record = ledger.read_record(against)
     other = open_store(against, allow_partial=True)
 
-    def shared(columns: str) -> int:
-        both = f"SELECT {columns} FROM one INTERSECT SELECT {columns} FROM other"
+    def shared(columns: str, where: str = "true") -> int:
+        one, two = (f"SELECT {columns} FROM {each} WHERE {where}" for each in ("one", "other"))
+        both = f"{one} INTERSECT {two}"
         sql = f"SELECT count(*) AS count FROM ({both})"
         return _count(sql, one=dataset.catalog, other=other.catalog)
 
     return {
         "store": str(against),
         "seeds": [record.seed, other_record.seed],
-        "shared_streams": shared("seed_key") if record.seed == other_record.seed else 0,
+        "shared_streams": shared("seed_key", _STREAM) if record.seed == other_record.seed else 0,
         "shared_distributions": shared(_IDENTITY),
         "shared_families": sorted(set(dataset.column("family")) & set(other.column("family"))),
     }

@@ -112,6 +112,8 @@ def test_a_derived_store_is_not_made_again_from_a_recipe(small_store, tmp_path):
     ("call", "message"),
     [
         (lambda store, out: select(store, out, "n > 9e9", name="none"), "no dataset is selected"),
+        (lambda store, out: select(store, out, "n > 9e9", name="No"), "name: expected a name of"),
+        (lambda store, out: merge([store], out, name="No"), "name: expected a name of"),
         (lambda store, out: merge([store], out, name="one"), "at least two stores"),
         (lambda store, out: merge([store, store], out, name="twice"), "a store was named twice"),
     ],
@@ -135,4 +137,6 @@ def test_the_command_line_selects_and_merges(small_store, other, tmp_path):
     assert done.exit_code == 0, done.output
     bad = runner.invoke(cli, ["select", chosen, both, "--where", "nn < 1", "--name", "x"])
     assert bad.exit_code == 2
+    huge = ["merge", chosen, str(other), both + "2", "--name", "x", "--shard-mib", "2000"]
+    assert "1<=x<=1024" in runner.invoke(cli, huge).output
     assert catalog.sizes(mistdata.open(both).catalog).sum() > 0

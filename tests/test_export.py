@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import resource
 import tarfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,11 @@ from click.testing import CliRunner
 import mistdata
 from mistdata.cli import cli
 from mistdata.errors import MistdataError
-from mistdata.export import KINDS, export
+from mistdata.export import FORMATS, KINDS, export
+from mistdata.pipeline.plan import make_plan
+from mistdata.pipeline.recipe import parse_recipe
+from mistdata.pipeline.run import InProcess, generate
+from tests.test_readme import blocks
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +82,109 @@ def test_every_dataset_comes_through_unchanged(tmp_path, small_store, dataset, k
 def test_a_selection_is_what_the_condition_says(tmp_path, small_store, dataset):
     files = export(small_store, tmp_path / "out", "parquet", where="n >= 100 and mi > 0.5")
     expected = dataset.where("n >= 100 and mi > 0.5").column("dataset_id").tolist()
-    assert sorted(read_parquet(files)) == expected
+    assert sorted(read_parquet(files[:-1])) == expected
 
 
-def test_the_card_of_the_hub_names_files_that_are_there(tmp_path, small_store):
-    files = export(small_store, tmp_path / "out", "hf")
+@pytest.fixture(scope="module")
+def dashed(tmp_path_factory, small_recipe):
+    """A store in which the name of a split begins with that of another, and has a dash."""
+    (text,) = re.findall(r"(.*\n)\[split.validation\]", small_recipe.read_text(), re.DOTALL)
+    _, split = text.split("[split.train]")
+    store = tmp_path_factory.mktemp("stores") / "dashed"
+    text += "[split.train-more]" + split.replace("split.train.", "split.train-more.")
+    generate(make_plan(parse_recipe(text, "dashed.toml"), 6), store, InProcess())
+    return store
+
+
+def test_the_card_of_the_hub_names_files_that_are_there(tmp_path, dashed):
+    files = export(dashed, tmp_path / "out", "hf")
     front = yaml.safe_load(files[-1].read_text().split("---\n", 2)[1])
-    named = {path for each in front["configs"][0]["data_files"]
-             for path in (tmp_path / "out").glob(each["path"])}  # fmt: skip
-    assert named == set(files[:-1])
+    named = {each["split"]: sorted((tmp_path / "out").glob(each["path"]))
+             for each in front["configs"][0]["data_files"]}  # fmt: skip
+    assert named == {"train": files[:1], "train_more": files[1:-1]}
     assert pq.read_schema(files[0]).field("component").type == "string"
+
+
+def datasets_by(snippet, folder, monkeypatch):
+    """Every (x, y, mi) that a snippet comes by."""
+    monkeypatch.chdir(folder)
+    (folder / "FOLDER").symlink_to(folder / "out")
+    found: list[object] = []
+    exec(f"{snippet}        found.append((x, y, mi))\n", {"found": found})
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_snippet_of_the_card_reads_what_was_selected(
+    tmp_path, small_store, dataset, kind, monkeypatch
+):
+    where = "n >= 100 and mi > 0.5"
+    files = export(small_store, tmp_path / "out", kind, where=where)
+    (snippet,) = re.findall(r"```python\n(.*?)```", files[-1].read_text(), re.DOTALL)
+    chosen = dataset.where(where)
+    for found, one in zip(datasets_by(snippet, tmp_path, monkeypatch), chosen, strict=True):
+        np.testing.assert_array_equal(found[0], one.x)
+        np.testing.assert_array_equal(found[1], one.y)
+        assert found[0].dtype == found[1].dtype == np.float32
+        assert found[2] == one.mi
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_card_of_an_export_is_about_the_export(tmp_path, small_store, dataset, kind):
+    where = "family = 'student-dense'\n  and n > 99"
+    text = export(small_store, tmp_path / "out", kind, where=where)[-1].read_text()
+    count = len(dataset.where(where))
+    assert f"{count} samples" in text and f"| student-dense | {count} |" in text
+    assert "license: cc-by-4.0" in text and dataset.digest in text
+    assert "    family = 'student-dense'\n      and n > 99\n" in text
+    for word in ("mistdata.open", "mistdata verify", "Zarr", "zarr", "catalog.parquet", "STORE"):
+        assert word not in text
+    described = re.findall(r"^\| (\w+) \| ", text.split("## How")[0].split("## Read")[1], re.M)
+    assert described == ["column", *FORMATS[kind].columns]
+
+
+def test_arrays_and_columns_are_those_that_the_card_lists(tmp_path, small_store, dataset):
+    files = {kind: export(small_store, tmp_path / kind, kind)[0] for kind in KINDS}
+    ids = dataset.column("dataset_id")[dataset.column("split") == "train"].tolist()
+    with np.load(files["npz"]) as arrays:
+        values = {f"{side}_{each}" for side in "xy" for each in ids}
+        own = {name: arrays[name].dtype for name in arrays if name[:2] not in ("x_", "y_")}
+        assert own.keys() == set(FORMATS["npz"].columns)
+        assert {name for name in arrays if name[:2] in ("x_", "y_")} <= values
+    assert own["mi"] == own["mi_error"] == np.float64 and own["component"].kind == "U"
+    assert own["dataset_id"] == own["distribution_id"] == np.int64
+    assert own["n"] == own["dim_x"] == own["dim_y"] == np.int32
+    for kind in ("parquet", "hf"):
+        schema = pq.read_schema(files[kind])
+        assert schema.names == [*FORMATS[kind].columns, "x", "y"]
+        types = {name: set() for name in map(str, schema.types)}
+        for field in schema:
+            types[str(field.type)].add(field.name)
+        assert types.pop("double") == {
+            "mi", "mi_error", "mi_check", "pmi_std", "oracle_se", "mi_loss_bound", "roundtrip_max"
+        }  # fmt: skip
+        assert types.pop("int64") == {"dataset_id", "distribution_id", "offset"}
+        assert types.pop("fixed_size_list<element: int64>[3]") == {"seed_key"}
+        assert types.pop("uint32") == {"crc32c"}
+        assert types.pop("large_list<element: float>") == {"x", "y"}
+        assert types.pop("int32") == {"replicate", "dim_x", "dim_y", "n", "shard", "flags"}
+        assert list(types) == ["string"]
+    with tarfile.open(files["webdataset"]) as tar:
+        assert tar.getnames()[:3] == [f"{0:09d}.{end}" for end in ("x.npy", "y.npy", "json")]
+        row = json.load(tar.extractfile(tar.getnames()[2]))
+    assert list(row) == list(FORMATS["webdataset"].columns)
+
+
+def test_the_page_on_other_tools_says_what_the_cards_say():
+    page = (Path(__file__).parents[1] / "docs" / "other-tools.md").read_text()
+    for kind, form in FORMATS.items():
+        assert [line for line in form.contents.splitlines() if line not in page] == [], kind
+        assert form.snippet in blocks("docs/other-tools.md", "python"), kind
+
+
+def test_the_help_has_a_line_for_every_format():
+    shown = CliRunner().invoke(cli, ["export", "--help"]).output
+    assert tuple(re.findall(rf"^  ({'|'.join(KINDS)}) +\w", shown, re.M)) == KINDS
 
 
 def test_the_same_export_is_the_same_bytes(tmp_path, small_store):

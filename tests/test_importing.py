@@ -20,6 +20,7 @@ from mistdata.audit import audit
 from mistdata.cli import cli
 from mistdata.errors import MistdataError, OtherPlan, RecipeError
 from mistdata.importing import import_pickles, point_of
+from mistdata.inspect import inspect
 from mistdata.pickles import read_pickle
 from mistdata.pipeline.run import InProcess
 from mistdata.repair import repair
@@ -68,6 +69,8 @@ def test_every_dataset_comes_back_to_the_bit(protocol, tmp_path):
         assert f"{made.family}-{made.transform_x}" == held["distribution"] == made.component
     assert set(ds.column("mi_method")) == {"imported"}
     assert ds.catalog["mi_error"].null_count == len(ds)
+    keys = ds.catalog["seed_key"].to_pylist()
+    assert keys == [[-1, 0, k] for k in range(5)] + [[-1, 1, k] for k in range(15)]
     recipe = mistdata.store.ledger.read_record(tmp_path / "out").recipe
     assert 'by = "import"' in recipe and 'file = "meta_dataset_part2.pkl"' in recipe
 
@@ -302,6 +305,32 @@ def test_an_imported_store_is_used_like_any_other(tmp_path):
         assert done.exit_code == 0, (command, done.output, done.exception)
     assert run(cli, ["import", f"logs={path}", store, "--name", "mist"]).exit_code != 0
     assert run(cli, ["import", str(path), store + "2", "--name", "No Name"]).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("split", "name", "said"),
+    [
+        ("train", "No Name", "name: expected"),
+        ("a/b", "mist", "the split 'a/b' should be"),
+        ("", "mist", "the split '' should be"),
+        ("flows", "mist", "the split 'flows' should be"),
+        ("t" * 101, "mist", "should be a name of at most 100"),
+    ],
+)
+def test_names_are_checked_before_any_file_is_read(tmp_path, split, name, said):
+    path = tmp_path / "no.pkl"
+    path.write_bytes(b"this is no pickle")
+    with pytest.raises(MistdataError, match=said):
+        import_pickles([(split, path)], tmp_path / "out", name=name)
+
+
+def test_imported_datasets_share_no_stream(tmp_path):
+    first = written(tmp_path / "first.pkl", entries(4))
+    second = written(tmp_path / "second.pkl", [entry(99)])
+    for path in (first, second):
+        import_pickles([("train", path)], tmp_path / path.stem, name=path.stem)
+    found = inspect(tmp_path / "first", tmp_path / "second")
+    assert found["overlap"]["shared_streams"] == found["against"]["shared_streams"] == 0
 
 
 def test_what_is_damaged_must_be_imported_again(tmp_path):

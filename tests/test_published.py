@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +16,9 @@ from click.testing import CliRunner
 
 import mistdata
 from mistdata.cli import cli
+from mistdata.derive import select
 from mistdata.errors import MistdataError, NotAStore, VerificationFailed
+from mistdata.importing import import_pickles
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
@@ -55,18 +60,65 @@ def test_a_published_version_is_never_edited():
     assert found == PUBLISHED
 
 
-@pytest.mark.parametrize("title", [name.replace("-", "@")[:-5] for name in PUBLISHED])
-def test_anybody_makes_the_bytes_of_an_entry(tmp_path, monkeypatch, title):
-    recipe, store = tmp_path / "recipe.toml", tmp_path / title.replace("@", "-")
-    recipe.write_text(command("catalogs", title, "--recipe").stdout)
-    with pytest.raises(NotAStore, match=r"has no address; make it with .*--portable"):
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """An empty folder, and a shell in it that knows the command `mistdata` and no stores."""
+    program = tmp_path / "bin" / "mistdata"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mistdata "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    monkeypatch.delenv(published.STORES, raising=False)
+    (tmp_path / "fresh").mkdir()
+    monkeypatch.chdir(tmp_path / "fresh")
+    return lambda line: (
+        subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True).stdout
+    )
+
+
+TITLES = [name.replace("-", "@")[:-5] for name in PUBLISHED]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_what_the_error_says_makes_the_bytes_of_an_entry(fresh, title):
+    with pytest.raises(NotAStore, match=r"has no address; make it from its recipe") as error:
         mistdata.open(title)
-    made = [sys.executable, "-m", "mistdata", "generate", recipe, store, "--portable"]
-    subprocess.run([*map(str, made), "--in-process"], check=True, capture_output=True)
-    monkeypatch.setenv(published.STORES, str(tmp_path))
-    dataset = mistdata.open(title)
-    assert dataset.digest == published.find(title).digest
-    assert "sealed" in command("inspect", title).stdout
+    (line,) = re.findall(r"`(.*)`$", str(error.value))
+    assert line.endswith('export MISTDATA_STORES="$PWD/STORES"')
+    code = f"import mistdata; print(mistdata.open('{title}').digest)"
+    said = fresh(f'{line} && cd / && mistdata inspect {title} && {sys.executable} -c "{code}"')
+    assert "sealed" in said
+    assert said.splitlines()[-1] == published.find(title).digest
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_catalog_says_how_to_make_what_has_no_address(fresh, title, monkeypatch):
+    listed, shown = command("catalogs").stdout, command("catalogs", title).stdout
+    assert f"{title} has no address: make it from its recipe and set MISTDATA_STORES" in listed
+    line = published.to_make(published.find(title))
+    assert line in shown
+    page = (FOLDER.parent / "docs" / "publishing.md").read_text()
+    assert line.replace(" && ", "\n") in page
+    monkeypatch.setenv(published.STORES, "my stores")
+    assert "'my stores/" in published.to_make(published.find(title))
+
+
+def test_what_has_no_recipe_is_published_with_an_address_and_a_licence(
+    catalogs, small_store, tmp_path
+):
+    select(small_store, tmp_path / "long", "n > 99", name="long")
+    with pytest.raises(MistdataError, match="say with --url"):
+        published.publish(tmp_path / "long", catalogs / "long-1.json", url=None)
+    url = "https://host/long"
+    entry = published.publish(tmp_path / "long", catalogs / "long-1.json", url=url)
+    assert entry.licence == "CC-BY-4.0"
+    held = [{"distribution": "normal-base", "target": 0.5, "source": np.eye(9, 2)}]
+    (tmp_path / "meta.pkl").write_bytes(pickle.dumps(held))
+    import_pickles([("train", tmp_path / "meta.pkl")], tmp_path / "mist", name="mist")
+    with pytest.raises(MistdataError, match="name its licence with --licence"):
+        published.publish(tmp_path / "mist", catalogs / "mist-1.json", url=url)
+    published.publish(tmp_path / "mist", catalogs / "mist-1.json", url=url, licence="MIT")
 
 
 def test_a_store_is_published_found_and_read_through_the_cache(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Command(click.Command):
         """Write the docstring up to the example."""
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text((self.help or "").partition(_EXAMPLE)[0].strip())
+            formatter.write_text(cleandoc(self.help or "").partition(_EXAMPLE)[0].strip())
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example, on one line, so that it can be copied."""

@@ -230,16 +230,22 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
 @click.argument("out", type=written_store_path)
 @click.option(
     "--to", "kind", type=click.Choice(["npz", "parquet", "hf", "webdataset"]), required=True,
-    help="NumPy archives; Parquet; Parquet and a card, as the Hugging Face hub reads them; tars.",
+    help="What to write, see above.",
 )  # fmt: skip
 @click.option("--where", metavar="SQL", help="Only datasets whose row of the catalog meets this.")
 @quiet_option
 @json_option
 def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: bool) -> None:
-    """Write a STORE, or some of it, for other tools: one file per shard in the folder OUT.
+    """Write a STORE, or some of it, for other tools: in OUT, a file per shard, and a card.
+
+    \b
+    npz         NumPy: arrays x_ID and y_ID of every dataset, columns of labels
+    parquet     a row per dataset: the columns of the catalog, x and y as lists
+    hf          parquet, whose card tells the Hugging Face hub the splits
+    webdataset  tars with ID.x.npy, ID.y.npy and ID.json of every dataset
 
     Example: mistdata export STORE FOLDER --to parquet --where "n >= 100"
-    """
+    """  # noqa: D301 -- the backspace makes click keep the lines
     from mistdata.export import export
 
     with progress("datasets") as bar:
@@ -254,26 +260,35 @@ def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: 
     report(done, as_json, f"{out}: {good('written')}, {len(files)} files, {bytes_text(size)}")
 
 
-def _derived_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says how a store made of others is called."""
-    for option in (
+def _derived_options(shard_mib: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add what says what a store of others is called; `shard_mib` is the default of its shards."""
+    options = (
         json_option,
         quiet_option,
-        click.option("--shard-mib", type=click.IntRange(min=1), help="[default: as the source]"),
+        click.option(
+            "--shard-mib", type=click.IntRange(1, 1024), metavar="MIB",
+            help="Size of every file of values; the largest dataset must fit one."
+            f"  [default: {shard_mib}]",
+        ),
         click.option(
             "--version", type=click.IntRange(min=1), default=1, show_default=True, help="Of it."
         ),
         click.option("--name", required=True, help="Of the new store."),
-    ):
-        function = option(function)
-    return function
+    )  # fmt: skip
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in options:
+            function = option(function)
+        return function
+
+    return add
 
 
 @command("select")
 @click.argument("store", type=store_path)
 @click.argument("out", type=written_store_path)
 @click.option("--where", required=True, metavar="SQL", help="Over the columns of the catalog.")
-@_derived_options
+@_derived_options("that of STORE")
 def select_store(
     store: Path,
     out: Path,
@@ -304,7 +319,7 @@ def select_store(
 @command("merge")
 @click.argument("stores", type=store_path, nargs=-1, required=True, metavar="STORE STORE...")
 @click.argument("out", type=written_store_path)
-@_derived_options
+@_derived_options("that of the first STORE")
 def merge_stores(
     stores: tuple[Path, ...],
     out: Path,
@@ -352,7 +367,7 @@ _COUNTED = {
 @click.argument("files", type=_SplitFile(), nargs=-1, required=True, metavar="[SPLIT=]FILE...")
 @click.argument("out", type=written_store_path)
 @click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be used.")
-@_derived_options
+@_derived_options("16")
 def import_store(
     files: tuple[tuple[str, Path], ...],
     out: Path,

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 @click.argument("store", type=store_path)
 @click.argument("entry", type=OutputFile(".json"), metavar="NAME-VERSION.json")
 @click.option("--url", help="Where the store will be read.  [default: everybody makes it]")
-@click.option("--licence", default="CC-BY-4.0", show_default=True, help="Of the data, as in SPDX.")
+@click.option(
+    "--licence",
+    help="Of the data, as in SPDX.  [default: CC-BY-4.0; to be named for what was imported]",
+)
 @json_option
-def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bool) -> None:
+def publish(store: Path, entry: Path, url: str | None, licence: str | None, as_json: bool) -> None:
     """Write the entry of a sealed STORE for a catalog; an entry is never edited.
 
     Example: mistdata publish STORE small-1.json --url https://host/small
@@ -67,20 +70,35 @@ def catalogs(title: str | None, recipe: bool, as_json: bool) -> None:
         stores = {entry.title: asdict(entry) for entry in found}
         print_json({"stores": stores} if title is None else stores[title])
     elif title is None:
-        for entry in found:
-            click.echo(_line(entry))
-        number = counted(len(found), "published store")
-        click.echo(f"{number}; `mistdata.open(NAME@VERSION)` opens one")
+        _list(found)
     else:
         _show(found[0])
 
 
+def _list(found: list[Entry]) -> None:
+    from mistdata.store.published import STORES
+
+    for entry in found:
+        click.echo(_line(entry))
+    number = counted(len(found), "published store")
+    click.echo(f"{number}; `mistdata.open(NAME@VERSION)` opens one")
+    for title in [entry.title for entry in found if entry.url is None]:
+        click.echo(
+            f"{title} has no address: make it from its recipe and set {STORES}, as `mistdata"
+            f" catalogs {title}` shows"
+        )
+
+
 def _show(entry: Entry) -> None:
+    from mistdata.store.published import to_make
+
     for name, value in asdict(entry).items():
         if name != "recipe" and value is not None:
             parts = value.items() if isinstance(value, dict) else ()
             text = ", ".join(f"{key} {each}" for key, each in parts) if parts else value
             click.echo(f"{name:<14}{text}")
+    if entry.url is None:
+        click.echo(f"{'to make it':<14}{to_make(entry)}")
 
 
 def _line(entry: Entry) -> str:

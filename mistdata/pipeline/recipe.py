@@ -21,9 +21,9 @@ from mistdata.pipeline.reading import Table, shown, take_prior
 MIB = 1 << 20
 _MOST_MIB = 64  # keeps a worker below 1 GiB, whatever the recipe
 _MOST_DATASETS = 100_000_000
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")  # also names of folders and files
 _RESERVED_SPLITS = {"flows", "logs"}
-NAMES = "a name of lower-case letters, digits, '-' and '_'"
+NAMES = "a name of at most 100 lower-case letters, digits, '-' and '_'"
 SPLIT_NAMES = f"{NAMES} other than {sorted(_RESERVED_SPLITS)}"
 
 

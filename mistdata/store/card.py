@@ -1,33 +1,46 @@
 """What a store says of itself to people and other tools: README.md, croissant.json, CITATION.cff.
 
 Written at the seal, from the plan and the catalog alone, so that their bytes are a function of
-the plan like all others. README.md is a data card in the manner of Hugging Face, croissant.json
-follows Croissant 1.1 (https://docs.mlcommons.org/croissant), CITATION.cff the Citation File
-Format 1.2.
+the plan like all others. README.md is a data card in the manner of Hugging Face, CITATION.cff
+follows the Citation File Format 1.2. An export has a card too, which says what it holds instead.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from mistdata.distributions.priors import Array
-from mistdata.store import catalog, layout
+from mistdata.store import catalog, croissant
+from mistdata.store.origin import LICENCE, LICENCE_URL, Facts, in_full, in_short, quoted, rights
 
 README = "README.md"
 CROISSANT = "croissant.json"
 CITATION = "CITATION.cff"
 NAMES = (README, CROISSANT, CITATION)
-LICENCE = "CC-BY-4.0"
-LICENCE_URL = "https://creativecommons.org/licenses/by/4.0/"
 _SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 _MOST_FAMILIES = 200
+_PLACES = ("shard", "offset", "crc32c")  # what these say is of no use away from the store
+_CHECKED_BY_RECIPE = """
+`mistdata verify STORE` reads every byte; `mistdata verify STORE --deep` holds the labels against
+the data.
+"""
+_CHECKED_BYTES = """
+`mistdata verify STORE` reads every byte.
+"""
+_CHECKED_ELSEWHERE = """
+`mistdata verify STORE --deep`, which holds labels against data, goes by a recipe: it is for the
+generated stores that this one comes from.
+"""
+_UNCHECKED = """
+Labels whose `mi_method` is `imported` are those of the files; nothing was held against the data.
+"""
 _THEIRS = "as what it was imported from"
-_AUTHORS = "Authors of the files that plan.json names"
+_AUTHORS = "Authors of the files that it was imported from"
 
 COLUMNS = {
     "dataset_id": "row number; the order of the store",
@@ -61,67 +74,144 @@ COLUMNS = {
     "roundtrip_max": "largest error of a latent recovered from what is stored",
     "flags": "1: carried by a flow and not certified; else 0",
 }
+# Where they mean something else than in a store that was generated.
+_OF_SOURCE = {
+    "component": "line of the source's recipe: family and maps",
+    "seed_key": "key of the random stream of the sample, under the seed of the source",
+}
+_OF_FILE = {
+    "distribution_id": "number within the split; every dataset has its own",
+    "component": "name of the distribution in the file",
+    "family": "that name up to its last dash",
+    "transform_x": "that name from its last dash on",
+    "transform_y": "the same",
+    "x_kind": "taken to be continuous",
+    "y_kind": "taken to be continuous",
+    "mi": "mutual information as the file says, in nats",
+    "mi_error": "null, since the file says none",
+    "params": "the file, and the place in it, JSON",
+    "seed_key": "-1, split, number: the file does not say of which random stream it is",
+}
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a card is about.
+class Export:
+    """What the card of an export says besides that of its store.
 
     Attributes:
-        name: of the recipe.
-        version: of the recipe.
-        plan: hash of the plan.
-        digest: of the content.
-        mistdata: version that planned the store.
-        catalog: size in bytes and sha256 of catalog.parquet.
+        kind: as `mistdata export --to` has it.
+        mistdata: version that exports.
+        where: SQL condition that its datasets meet; None for all of the store.
+        contents: what its files hold, in Markdown.
+        snippet: Python that reads them.
+        columns: of the catalog, those that it has.
+        files: for every split the files of it, for tools that read the front matter; or none.
     """
 
-    name: str
-    version: int
-    plan: str
-    digest: str
+    kind: str
     mistdata: str
-    catalog: tuple[int, str]
+    where: str | None
+    contents: str
+    snippet: str
+    columns: Sequence[str]
+    files: Mapping[str, str]
 
-    @property
-    def title(self) -> str:
-        """Name and version, for people."""
-        return f"{self.name}, version {self.version}"
+
+@dataclass(frozen=True)
+class _Parts:
+    """What differs between the card of a store and that of an export."""
+
+    title: str
+    tag: str
+    configs: str
+    reading: str
+    columns: Mapping[str, str]
+    checks: str
+    origin: str
 
 
-def cards(facts: Facts, table: catalog.Table) -> dict[str, bytes]:
+def cards(facts: Facts, table: catalog.Table, listed: tuple[int, str]) -> dict[str, bytes]:
     """Return the files that describe a store, by name.
 
     Args:
         facts: what identifies it.
         table: its catalog.
+        listed: size in bytes and sha256 of catalog.parquet.
     """
-    imported = _is_imported(table)
+    imported = is_imported(table)
+    columns = _columns(facts, imported)
+    about = {
+        "name": facts.name,
+        "description": _about(facts, table),
+        "version": f"{facts.version}.0.0",
+        "license": _THEIRS if imported else LICENCE_URL,
+        "keywords": ["mutual information", "synthetic data", "meta-learning"],
+        "creator": {
+            "@type": "sc:Organization",
+            "name": _AUTHORS if imported else "mistdata",
+        },
+        "citeAs": f"mistdata: {facts.title}, digest {facts.digest}",
+        "identifier": facts.digest,
+    }
+    document = croissant.document(about, table, columns, listed)
+    parts = _Parts(
+        title=facts.title,
+        tag="zarr",
+        configs=_configs("catalog", {"catalog": "catalog.parquet"}),
+        reading=_opening(_families(table)[0][0]),
+        columns=columns,
+        checks=_checks(facts, imported),
+        origin=f"{in_full(facts)} {rights(imported)}",
+    )
     return {
-        README: _readme(facts, table, imported).encode(),
-        CROISSANT: (json.dumps(_croissant(facts, table, imported), indent=2) + "\n").encode(),
+        README: _page(facts, table, parts).encode(),
+        CROISSANT: (json.dumps(document, indent=2) + "\n").encode(),
         CITATION: _citation(facts, imported).encode(),
     }
 
 
-def _readme(facts: Facts, table: catalog.Table, imported: bool) -> str:
-    families = _families(table)
-    shown = "\n".join(f"| {name} | {count:,} |" for name, count in families[:_MOST_FAMILIES])
+def export_card(facts: Facts, table: catalog.Table, export: Export) -> bytes:
+    """Return the README.md of an export.
+
+    Args:
+        facts: what identifies the store.
+        table: the rows of its catalog that are exported.
+        export: what they were exported to.
+    """
+    imported = is_imported(table)
+    columns = _columns(facts, imported)
+    columns |= {name: f"in the store, {columns[name]}" for name in _PLACES}
+    title, some = facts.title, "."
+    if export.where is not None:
+        title, some = f"{title}, in part", f": the datasets that meet\n\n{quoted(export.where)}"
+    by = f"`mistdata export --to {export.kind}`, version {export.mistdata}"
+    parts = _Parts(
+        title=title,
+        tag=export.kind,
+        configs=_configs("default", export.files) if export.files else "",
+        reading=f"{export.contents}\n\n```python\n{export.snippet}```",
+        columns={name: columns[name] for name in export.columns},
+        checks=_UNCHECKED if imported else "",
+        origin=f"Written by {by}, from the store {facts.title}{some}\n\n"
+        f"{rights(imported)}\n\n### The store\n\n{in_full(facts)}",
+    )
+    return _page(facts, table, parts).encode()
+
+
+def _page(facts: Facts, table: catalog.Table, parts: _Parts) -> str:
+    shown = "\n".join(
+        f"| {name} | {count:,} |" for name, count in _families(table)[:_MOST_FAMILIES]
+    )
     return f"""---
-license: {"other" if imported else LICENCE.lower()}
-pretty_name: {facts.title}
-tags: [mutual-information, synthetic, zarr, mistdata]
+license: {"other" if is_imported(table) else LICENCE.lower()}
+pretty_name: {parts.title}
+tags: [mutual-information, synthetic, {parts.tag}, mistdata]
 size_categories: [{_size_category(len(table))}]
-configs:
-- config_name: catalog
-  data_files:
-  - split: catalog
-    path: catalog.parquet
----
+{parts.configs}---
 
-# {facts.title}
+# {parts.title}
 
-{_about(table)} For estimators of mutual information: to train them, and to judge them.
+{_about(facts, table)} For estimators of mutual information: to train them, and to judge them.
 
 | split | datasets | distributions | n | dim_x | dim_y | MI in nats: 5 %, half, 95 % |
 |---|---:|---:|---|---|---|---|
@@ -129,32 +219,18 @@ configs:
 
 ## Reading it
 
-```python
-import mistdata
-
-ds = mistdata.open("STORE")        # this folder
-one = ds[0]
-one.x, one.y, one.mi               # arrays (n, dim_x) and (n, dim_y), nats
-ds.where("family = '{families[0][0]}' and n >= 100")
-```
-
-Without mistdata: `catalog.parquet` has one row per dataset, and `<split>/values` is a Zarr v3
-array of float32; a dataset is `n * (dim_x + dim_y)` values from `offset`, row after row, x before
-y.
+{parts.reading}
 
 | column | |
 |---|---|
-{chr(10).join(f"| {name} | {COLUMNS[name]} |" for name in table.column_names)}
+{chr(10).join(f"| {name} | {text} |" for name, text in parts.columns.items())}
 
 ## How the labels are known
 
 | mi_method | datasets |
 |---|---:|
 {chr(10).join(f"| {name} | {count:,} |" for name, count in _counted(table, "mi_method"))}
-
-`mistdata verify STORE` reads every byte; `mistdata verify STORE --deep` holds the labels against
-the data.
-
+{parts.checks}
 ## What is in it
 
 | family | datasets |
@@ -163,32 +239,58 @@ the data.
 
 ## Where it comes from
 
-{_origin(facts, imported)}
+{parts.origin}
 """
 
 
-def _is_imported(table: catalog.Table) -> bool:
+def _configs(name: str, files: Mapping[str, str]) -> str:
+    """Front matter that tells the hub of Hugging Face which files there are."""
+    lines = [f"  - split: {split}\n    path: {path}\n" for split, path in files.items()]
+    return f"configs:\n- config_name: {name}\n  data_files:\n{''.join(lines)}"
+
+
+def _opening(family: str) -> str:
+    return f"""```python
+import mistdata
+
+ds = mistdata.open("STORE")        # this folder
+one = ds[0]
+one.x, one.y, one.mi               # arrays (n, dim_x) and (n, dim_y), nats
+ds.where("family = '{family}' and n >= 100")
+```
+
+Without mistdata: `catalog.parquet` has one row per dataset, and `<split>/values` is a Zarr v3
+array of float32; a dataset is `n * (dim_x + dim_y)` values from `offset`, row after row, x before
+y."""
+
+
+def _checks(facts: Facts, imported: bool) -> str:
+    """What of a store can be held against what."""
+    if facts.derived is None:
+        return _CHECKED_BY_RECIPE
+    return _CHECKED_BYTES + (_UNCHECKED if imported else _CHECKED_ELSEWHERE)
+
+
+def _columns(facts: Facts, imported: bool) -> dict[str, str]:
+    """What every column of the catalog means in a store."""
+    if facts.derived is None:
+        return dict(COLUMNS)
+    if facts.derived["by"] == "import":
+        return COLUMNS | _OF_FILE
+    columns = COLUMNS | _OF_SOURCE
+    theirs = {name: f"{columns[name]}; where imported: {text}" for name, text in _OF_FILE.items()}
+    return columns | theirs if imported else columns
+
+
+def is_imported(table: catalog.Table) -> bool:
     """Tell whether data and labels came from elsewhere, so that neither is ours to license."""
     return catalog.IMPORTED in catalog.positions(table["mi_method"])[0]
 
 
-def _origin(facts: Facts, imported: bool) -> str:
-    identity = f"Plan `{facts.plan}`, content digest `{facts.digest}`."
-    if imported:
-        return (
-            f"Put together by mistdata {facts.mistdata} from what `plan.json` names, all or some"
-            f" of it\nimported. {identity}\nLicensed as what it was imported from; cite that too."
-        )
-    return (
-        f"Made by mistdata {facts.mistdata} from the recipe in `plan.json`; the same recipe gives"
-        f" the same\nbytes. {identity} All rows are random numbers: no\npersons, nothing measured."
-        f" Licence: [{LICENCE}]({LICENCE_URL})."
-    )
-
-
-def _about(table: catalog.Table) -> str:
+def _about(facts: Facts, table: catalog.Table) -> str:
     text = (
         f"{len(table):,} samples of joint distributions (X, Y) whose mutual information is known."
+        f"{in_short(facts)}"
     )
     if any(table[name].null_count < len(table) for name in ("flow_x", "flow_y")):
         text += " Normalizing flows carry them to a modality; the information is certified."
@@ -234,86 +336,6 @@ def _size_category(count: int) -> str:
     return f"n>{names[-1]}" if above == len(names) else f"{names[above - 1]}<n<{names[above]}"
 
 
-def _croissant(facts: Facts, table: catalog.Table, imported: bool) -> dict[str, Any]:
-    size, sha256 = facts.catalog
-    splits, _ = catalog.positions(table["split"])
-    distribution: list[dict[str, Any]] = [
-        {
-            "@type": "cr:FileObject",
-            "@id": "catalog.parquet",
-            "name": "catalog.parquet",
-            "description": "One row per dataset, in the order of the store.",
-            "contentUrl": "catalog.parquet",
-            "contentSize": f"{size} B",
-            "encodingFormat": "application/x-parquet",
-            "sha256": sha256,
-        }
-    ]
-    distribution += [
-        {
-            "@type": "cr:FileSet",
-            "@id": f"{split}-values",
-            "name": f"{split}-values",
-            "description": f"Shards of the Zarr v3 array of the split {split}.",
-            "encodingFormat": "application/octet-stream",
-            "includes": f"{layout.values_folder(split)}/c/*",
-        }
-        for split in splits
-    ]
-    return {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": facts.name,
-        "description": _about(table),
-        "version": f"{facts.version}.0.0",
-        "license": _THEIRS if imported else LICENCE_URL,
-        "keywords": ["mutual information", "synthetic data", "meta-learning"],
-        "creator": {
-            "@type": "sc:Organization",
-            "name": _AUTHORS if imported else "mistdata",
-        },
-        "citeAs": f"mistdata: {facts.title}, digest {facts.digest}",
-        "identifier": facts.digest,
-        "isLiveDataset": False,
-        "distribution": distribution,
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "datasets",
-                "name": "datasets",
-                "description": "The catalog.",
-                "key": {"@id": "datasets/dataset_id"},
-                "field": [_field(field) for field in table.schema],
-            }
-        ],
-    }
-
-
-def _field(field: Any) -> dict[str, Any]:
-    listed = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
-    described: dict[str, Any] = {
-        "@type": "cr:Field",
-        "@id": f"datasets/{field.name}",
-        "name": field.name,
-        "description": COLUMNS[field.name],
-        "dataType": _data_type(field.type.value_type if listed else field.type),
-        "source": {
-            "fileObject": {"@id": "catalog.parquet"},
-            "extract": {"column": field.name},
-        },
-    }
-    if listed:
-        described |= {"isArray": True, "arrayShape": str(field.type.list_size)}
-    return described
-
-
-def _data_type(kind: Any) -> str:
-    if pa.types.is_integer(kind):
-        return "sc:Integer"
-    return "sc:Float" if pa.types.is_floating(kind) else "sc:Text"
-
-
 def _citation(facts: Facts, imported: bool) -> str:
     licence = "" if imported else f"license: {LICENCE}\n"
     return f"""cff-version: 1.2.0
@@ -328,30 +350,3 @@ version: "{facts.version}"
     value: "sha256:{facts.digest}"
     description: content digest
 """
-
-
-# The context that Croissant 1.1 prescribes.
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    **{
-        name: f"cr:{name}"
-        for name in (
-            "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract",
-            "field", "fileProperty", "fileObject", "fileSet", "format", "includes", "isArray",
-            "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet",
-            "references", "regex", "repeated", "replace", "samplingRate", "separator", "source",
-            "subField", "transform",
-        )
-    },
-    "name": {"@container": "@language"},
-    "description": {"@container": "@language"},
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "dct": "http://purl.org/dc/terms/",
-    "sc": "https://schema.org/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-}  # fmt: skip

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ from typing import Any, get_type_hints
 
 import mistdata
 from mistdata.errors import MistdataError, NotAStore, VerificationFailed, did_you_mean
-from mistdata.store import card, ledger
+from mistdata.store import card, catalog, ledger
 from mistdata.store.catalog import Table
 from mistdata.store.commit import create_exclusively
 from mistdata.store.document import has_type
 from mistdata.store.ledger import Manifest
+from mistdata.store.origin import LICENCE, derived_of
 from mistdata.store.place import place, require_address
 from mistdata.store.seal import content_digest
 
@@ -77,19 +79,20 @@ class Entry:
         return f"{self.name}-{self.version}.json"
 
 
-def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LICENCE) -> Entry:
+def publish(store: Path, path: Path, *, url: str | None, licence: str | None = None) -> Entry:
     """Write the entry of a sealed store.
 
     Args:
         store: the store.
         path: of the entry, NAME-VERSION.json; it must not exist.
         url: where the store will be read; None if everybody is to make it.
-        licence: an SPDX identifier.
+        licence: an SPDX identifier; None for that of what was generated.
 
     Raises:
         NotAStore: the store is not sealed.
-        MistdataError: it is only a part of what its recipe says, the URL is none, or the path is
-            not that of its entry or exists: a published version is never edited.
+        MistdataError: it is only a part of what its recipe says; it has no recipe, and no URL; it
+            was imported, and no licence is named; the URL is none; or the path is not that of its
+            entry or exists: a published version is never edited.
     """
     record, manifest = ledger.read_record(store), ledger.read_manifest(store)
     if record.limit is not None:
@@ -97,11 +100,13 @@ def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LIC
             f"{store}: made with --limit {record.limit}, so not all that"
             f" {record.name}@{record.version} says; give it a recipe of its own"
         )
+    if url is None and derived_of(record.recipe) is not None:
+        raise MistdataError(f"{store}: has no recipe to make it from; say with --url where it is")
     entry = Entry(
         name=record.name,
         version=record.version,
         url=url,
-        licence=licence,
+        licence=licence or _own_licence(store),
         digest=manifest.digest,
         plan=record.plan,
         recipe_sha256=hashlib.sha256(record.recipe.encode()).hexdigest(),
@@ -120,6 +125,12 @@ def publish(store: Path, path: Path, *, url: str | None, licence: str = card.LIC
     if not create_exclusively(path, content.encode()):
         raise MistdataError(f"{path}: exists, and a published version is never edited")
     return entry
+
+
+def _own_licence(store: Path) -> str:
+    if card.is_imported(catalog.read_catalog(store / ledger.CATALOG)):
+        raise MistdataError(f"{store}: some of it was imported; name its licence with --licence")
+    return LICENCE
 
 
 def entries() -> Iterator[Entry]:
@@ -174,12 +185,17 @@ def place_of(entry: Entry) -> tuple[Path, Manifest]:
         manifest = ledger.read_manifest(found)
         _require_digest(found, entry, manifest.digest)
         return found, manifest
-    wanted = at_hand or f"STORES/{entry.name}-{entry.version}"
+    raise NotAStore(f"{entry.title}: has no address; make it from its recipe: `{to_make(entry)}`")
+
+
+def to_make(entry: Entry) -> str:
+    """Return a line for a shell that makes a version and puts it where it is looked for."""
+    own, folder = os.environ.get(STORES), f"{entry.name}-{entry.version}"
+    recipe, store = f"{folder}.toml", shlex.quote(f"{own or 'STORES'}/{folder}")
     portable = " --portable" if entry.fingerprint.get("portable") == "yes" else ""
-    raise NotAStore(
-        f"{entry.title}: has no address; make it with `mistdata catalogs {entry.title} --recipe >"
-        f" recipe.toml && mistdata generate recipe.toml {wanted}{portable}`"
-        + ("" if own else f" and set {STORES}=STORES")
+    return (
+        f"mistdata catalogs {entry.title} --recipe > {recipe} && mistdata generate {recipe}"
+        f" {store}{portable}" + ("" if own else f' && export {STORES}="$PWD/STORES"')
     )
 
 

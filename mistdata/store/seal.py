@@ -21,6 +21,7 @@ from mistdata.store.commit import (
     write_durably,
 )
 from mistdata.store.ledger import Manifest, PlanRecord, Shard
+from mistdata.store.origin import Facts
 
 
 def seal(store: Path) -> Manifest:
@@ -72,8 +73,8 @@ def _described(
     hashes = zip((shard.file for shard in shards), sha256s, strict=True)
     digest = content_digest(record.plan, hashes, table)
     listed = (len(content), hashlib.sha256(content).hexdigest())
-    facts = card.Facts(record.name, record.version, record.plan, digest, record.mistdata, listed)
-    return _Described(table, digest, {ledger.CATALOG: content, **card.cards(facts, table)})
+    cards = card.cards(Facts.of(record, digest), table, listed)
+    return _Described(table, digest, {ledger.CATALOG: content, **cards})
 
 
 def restore_described(store: Path, manifest: Manifest, names: Iterable[str]) -> None:
