@@ -31,7 +31,7 @@ DOWNHILL = {
     "derive": {"copying", "distributions.priors", "pipeline.recipe", "store"},
     "pickles": set(),
     "importing": {"copying", "distributions.priors", "pickles", "pipeline.recipe", "store"},
-    "report": {"distributions.priors", "store", "inspect", "pictures"},
+    "report": {"distributions", "store", "inspect", "pictures"},
     "cli": {
         "distributions",
         "store",

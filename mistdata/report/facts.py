@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.priors import Array
 from mistdata.inspect import inspect
 from mistdata.pictures import panel
+from mistdata.report.bins import counts
+from mistdata.report.opening import opening
 from mistdata.store import catalog, ledger
+from mistdata.store.card import is_imported
 from mistdata.store.dataset import MetaDataset, open_store
+from mistdata.store.origin import LICENCE, derived_of
 
-MI_BINS = 60
-N_BINS = 30
 SAMPLES = 24
 POINTS = 250  # of a sample
 IMAGES = 32
@@ -32,8 +35,8 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         audit: what `mistdata verify --deep --json` printed of it, if that is to be shown.
 
     Returns:
-        Totals, counts by bin for every split and family, components, samples, label methods,
-        certificates, JSON types throughout.
+        Totals, licence, how to open it, counts by bin for every split, family and map, components,
+        samples, label methods, certificates; JSON types throughout.
 
     Raises:
         NotAStore: there is no store.
@@ -49,7 +52,12 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         "totals": {key: totals[key] for key in _TOTALS},
         "recipe": record.recipe,
         "splits": totals["splits"],
-        "bins": _bins(dataset),
+        "licence": _licence(dataset),
+        "fingerprint": record.fingerprint,
+        "derived": derived_of(record.recipe) is not None,
+        "opening": opening(dataset),
+        "bins": counts(dataset),
+        "families": [_with_formula(row) for row in totals["families"]],
         "components": _components(dataset),
         "methods": _methods(dataset),
         "checks": _checks(dataset),
@@ -66,46 +74,14 @@ _TOTALS = (
 )  # fmt: skip
 
 
-def _edges(values: Array, bins: int, *, whole: bool) -> Array:
-    """Edges of bins: equal, or for whole numbers over decades equal in the logarithm."""
-    low, high = float(values.min()), float(values.max())
-    if whole and high > 20 * max(low, 1):
-        return np.unique(np.rint(np.geomspace(max(low, 1), high + 1, bins + 1)))
-    if whole:
-        step = max(1.0, np.ceil((high - low + 1) / bins))
-        return np.arange(low, high + step + 1, step)
-    return np.linspace(0.0, high or 1.0, bins + 1)
+def _licence(dataset: MetaDataset) -> str:
+    return "as what it was imported from" if is_imported(dataset.catalog) else LICENCE
 
 
-def _bins(dataset: MetaDataset) -> dict[str, Any]:
-    """Counts by bin of MI, n and dimensions, for every split and family."""
-    mi = dataset.column("mi")
-    shown = np.minimum(mi, np.quantile(mi, 0.995))  # the last bin holds the rest
-    columns = {
-        "mi": (shown, _edges(shown, MI_BINS, whole=False)),
-        "n": (dataset.column("n"), _edges(dataset.column("n"), N_BINS, whole=True)),
-    }
-    dims = np.concatenate([dataset.column("dim_x"), dataset.column("dim_y")])
-    edges = _edges(dims, N_BINS, whole=True)
-    columns |= {side: (dataset.column(side), edges) for side in ("dim_x", "dim_y")}
-    split_names, split = catalog.positions(dataset.catalog["split"])
-    family_names, family = catalog.positions(dataset.catalog["family"])
-    group = split * len(family_names) + family
-    counts: dict[str, list[list[int]]] = {}
-    for name, (values, limits) in columns.items():
-        which = np.clip(np.searchsorted(limits, values, side="right") - 1, 0, len(limits) - 2)
-        shape = (len(split_names) * len(family_names), len(limits) - 1)
-        table = np.zeros(shape, np.int64)
-        np.add.at(table, (group, which), 1)
-        counts[name] = table.tolist()
-    groups = [[one, other] for one in split_names for other in family_names]
-    kept = [k for k in range(len(groups)) if sum(counts["n"][k])]
-    return {
-        "groups": [groups[k] for k in kept],
-        "edges": {name: limits.tolist() for name, (_, limits) in columns.items()},
-        "counts": {name: [rows[k] for k in kept] for name, rows in counts.items()},
-        "beyond": float(mi.max()),
-    }
+def _with_formula(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A family's counts with its formula; families of other stores may be unknown here."""
+    known = FAMILIES.get(row["family"])
+    return {**row, "formula": known.formula if known else "–"}
 
 
 def _components(dataset: MetaDataset) -> list[dict[str, Any]]:

@@ -138,7 +138,7 @@ def cards(facts: Facts, table: catalog.Table, listed: tuple[int, str]) -> dict[s
         table: its catalog.
         listed: size in bytes and sha256 of catalog.parquet.
     """
-    imported = is_imported(table)
+    imported, carried = is_imported(table), is_carried(table)
     columns = _columns(facts, imported)
     about = {
         "name": facts.name,
@@ -161,7 +161,7 @@ def cards(facts: Facts, table: catalog.Table, listed: tuple[int, str]) -> dict[s
         reading=_opening(_families(table)[0][0]),
         columns=columns,
         checks=_checks(facts, imported),
-        origin=f"{in_full(facts)} {rights(imported)}",
+        origin=f"{in_full(facts, carried)} {rights(imported, carried)}",
     )
     return {
         README: _page(facts, table, parts).encode(),
@@ -178,7 +178,7 @@ def export_card(facts: Facts, table: catalog.Table, export: Export) -> bytes:
         table: the rows of its catalog that are exported.
         export: what they were exported to.
     """
-    imported = is_imported(table)
+    imported, carried = is_imported(table), is_carried(table)
     columns = _columns(facts, imported)
     columns |= {name: f"in the store, {columns[name]}" for name in _PLACES}
     title, some = facts.title, "."
@@ -193,7 +193,7 @@ def export_card(facts: Facts, table: catalog.Table, export: Export) -> bytes:
         columns={name: columns[name] for name in export.columns},
         checks=_UNCHECKED if imported else "",
         origin=f"Written by {by}, from the store {facts.title}{some}\n\n"
-        f"{rights(imported)}\n\n### The store\n\n{in_full(facts)}",
+        f"{rights(imported, carried)}\n\n### The store\n\n{in_full(facts, carried)}",
     )
     return _page(facts, table, parts).encode()
 
@@ -287,12 +287,17 @@ def is_imported(table: catalog.Table) -> bool:
     return catalog.IMPORTED in catalog.positions(table["mi_method"])[0]
 
 
+def is_carried(table: catalog.Table) -> bool:
+    """Tell whether flows carried a side of any dataset."""
+    return any(table[name].null_count < len(table) for name in ("flow_x", "flow_y"))
+
+
 def _about(facts: Facts, table: catalog.Table) -> str:
     text = (
         f"{len(table):,} samples of joint distributions (X, Y) whose mutual information is known."
         f"{in_short(facts)}"
     )
-    if any(table[name].null_count < len(table) for name in ("flow_x", "flow_y")):
+    if is_carried(table):
         text += " Normalizing flows carry them to a modality; the information is certified."
     return text
 

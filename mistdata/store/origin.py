@@ -19,6 +19,10 @@ _OURS = (
     "All rows are random numbers: no\npersons, nothing measured."
     f" Licence: [{LICENCE}]({LICENCE_URL})."
 )
+_CARRIED = (
+    "All rows are random numbers, carried by\nflows that were fitted to data; heed what those data"
+    f" allow. Licence of the rest: [{LICENCE}]({LICENCE_URL})."
+)
 _THEIRS = "What is imported here is licensed\nas the files that it comes from; cite those too."
 _DONE = {"select": "Selected", "merge": "Merged", "import": "Imported"}
 
@@ -74,12 +78,18 @@ def in_short(facts: Facts) -> str:
     return f" {_DONE[facts.derived['by']]} from {' and '.join(sources)}."
 
 
-def in_full(facts: Facts) -> str:
-    """Say where a store comes from, and what identifies it."""
+def in_full(facts: Facts, carried: bool) -> str:
+    """Say where a store comes from, and what identifies it.
+
+    Args:
+        facts: of the store.
+        carried: whether any of its rows were carried by flows.
+    """
     identity = f"Plan `{facts.plan}`, content digest `{facts.digest}`."
     if facts.derived is None:
+        what = "recipe with the flows in `flows`" if carried else "recipe"
         return (
-            f"Made by mistdata {facts.mistdata} from the recipe in `plan.json`; the same recipe"
+            f"Made by mistdata {facts.mistdata} from the recipe in `plan.json`; the same {what}"
             f" gives the same\nbytes. {identity}"
         )
     by, where = facts.derived["by"], facts.derived.get("where")
@@ -91,13 +101,16 @@ def in_full(facts: Facts) -> str:
     )
 
 
-def rights(imported: bool) -> str:
+def rights(imported: bool, carried: bool) -> str:
     """Say under which licence data stand.
 
     Args:
         imported: whether any of them, with their labels, came from elsewhere.
+        carried: whether any of them were carried by flows.
     """
-    return _THEIRS if imported else _OURS
+    if imported:
+        return _THEIRS
+    return _CARRIED if carried else _OURS
 
 
 def quoted(sql: str) -> str:

@@ -107,6 +107,11 @@ def test_datasets_keep_their_labels_and_get_a_certificate(source, carried, flows
     assert set(before.column("flags")) == {0}
 
 
+def test_the_card_says_that_flows_made_it_too(source, carried):
+    assert "the flows in `flows`" in (carried / "README.md").read_text()
+    assert "flows" not in (source / "README.md").read_text()
+
+
 def test_a_row_of_the_catalog_still_rebuilds_its_member(source, carried):
     before, after = mistdata.open(source)[3], mistdata.open(carried)[3]
     again = rebuild(after.family, after.dim_x, after.dim_y, after.params)

@@ -1,7 +1,9 @@
 """The report says what is in the store, and needs nothing but itself."""
 
 import json
+import pickle
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import mistdata
 from mistdata.cli import cli
 from mistdata.flows.fit import divide
 from mistdata.report import collect, write_page
+from mistdata.report.bins import mi_edges, whole_edges
 from mistdata.verify import verify
 
 CARRIED = """
@@ -55,11 +58,70 @@ def test_counts_by_bin_are_those_of_the_catalog(small_store, facts):
     for name in ("mi", "n", "dim_x", "dim_y"):
         assert np.sum(bins["counts"][name]) == len(dataset)
         assert len(bins["edges"][name]) == len(bins["counts"][name][0]) + 1
-    split, family = bins["groups"][0]
+    split, family, transform = bins["groups"][0]
     mask = (dataset.column("split") == split) & (dataset.column("family") == family)
+    mask &= (dataset.column("transform_x") == transform) & (
+        dataset.column("transform_y") == transform
+    )
     assert sum(bins["counts"]["n"][0]) == mask.sum()
     found, _ = np.histogram(dataset.column("n")[mask], bins["edges"]["n"])
     assert found.tolist() == bins["counts"]["n"][0]
+
+
+def test_bins_hold_every_value_and_whole_numbers_have_whole_edges():
+    for values in ([0.0], [0.3, 1.39], [0.01], [0.0, 68.2], [1.0], [5.0, 10.0], [2e-9, 0.5]):
+        edges = mi_edges(np.array(values))
+        assert edges[0] <= min(values) and max(values) < edges[-1]
+        assert (np.diff(edges) > 0).all()
+    for values in ([3], [1, 10], [1, 64], [10, 9999], [50, 200], [1, 20], [2, 41]):
+        edges = whole_edges(np.array(values))
+        assert edges.dtype.kind == "i"
+        assert edges[0] <= min(values) and max(values) < edges[-1]
+        assert (np.diff(edges) > 0).all() and edges[-2] <= max(values)
+
+
+def test_maps_of_two_sides_are_named_as_components_are(small_store):
+    found = {tuple(group[1:]) for group in collect(small_store)["bins"]["groups"]}
+    names = set(mistdata.open(small_store).column("component").tolist())
+    assert {f"{family}/{transform}" for family, transform in found} == names
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_how_to_open_is_true(tmp_path, monkeypatch, store, sealed):
+    monkeypatch.chdir(tmp_path)
+    store.rename("STORE")
+    if not sealed:
+        Path("STORE/manifest.json").unlink()
+    lines = collect(Path("STORE"))["opening"]
+    scope = {}
+    exec(lines["python"], scope)
+    said = [
+        int(count.replace(",", "")) for count in re.findall(r"# ([\d,]+) dataset", lines["python"])
+    ]
+    assert said == [len(scope["ds"]), len(scope["some"])] and said[1] > 0
+    assert f"{scope['one'].x.shape}, one.y {scope['one'].y.shape}" in lines["python"]
+    for line in lines["shell"].splitlines():
+        done = CliRunner().invoke(cli, shlex.split(line, comments=True)[1:])
+        assert done.exit_code == 0, done.output
+    assert Path("FOLDER").exists() == sealed
+
+
+def test_what_is_imported_claims_no_licence_and_no_seed(tmp_path):
+    rng = np.random.default_rng(0)
+    entry = {
+        "source": rng.standard_normal((20, 2)).astype(np.float32),
+        "target": np.zeros(1, np.float32),
+        "distribution": "multi_normal-base",
+        "n_row": 20,
+        "dimension": 1,
+    }
+    Path(tmp_path / "held.pkl").write_bytes(pickle.dumps([entry]))
+    command = ["import", str(tmp_path / "held.pkl"), str(tmp_path / "out"), "--name", "theirs"]
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    found = collect(tmp_path / "out")
+    assert found["licence"] == "as what it was imported from"
+    assert found["derived"] is True
+    assert found["families"][0]["formula"] == "–"
 
 
 def test_components_and_methods_cover_every_dataset(small_store, facts):
