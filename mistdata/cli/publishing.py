@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @click.argument("store", type=store_path)
 @click.argument("entry", type=OutputFile(".json"), metavar="NAME-VERSION.json")
 @click.option("--url", help="Where the store will be read.  [default: everybody makes it]")
-@click.option("--licence", default="CC-BY-4.0", show_default=True, help="Of the data, as in SPDX.")
+@click.option(
+    "--licence", default="CC-BY-4.0", show_default=True, help="Of the data, by its SPDX name."
+)
 @json_option
 def publish(store: Path, entry: Path, url: str | None, licence: str, as_json: bool) -> None:
     """Write the entry of a sealed STORE for a catalog; an entry is never edited.
