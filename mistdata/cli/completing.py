@@ -1,4 +1,4 @@
-"""The command that makes a shell complete commands, options and stores: completion."""
+"""The command that makes a shell complete commands, options, names and stores: completion."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ complete -o nosort -F _mistdata mistdata
 @click.argument("shell", type=Choice(list(_INSTALL)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that makes a SHELL complete commands, options and published stores.
+    """Print the script that makes a SHELL complete commands, options, names and stores.
 
     Example: mistdata completion bash
     """
