@@ -46,15 +46,13 @@ def select(
 
     Raises:
         NotAStore: there is no sealed store.
-        MistdataError: the name is not one, nothing is selected, or `out` is something else.
+        BadCondition: it is not SQL, names an unknown column, or no dataset meets it.
+        MistdataError: the name is not one, or `out` is something else.
         VerificationFailed: a dataset of the source is damaged.
-        ValueError: the condition is not SQL, or names an unknown column.
     """
     require_name(name)
     source = open_store(store, verify="crc")
-    chosen = source.where(where)
-    if not len(chosen):
-        raise MistdataError(f"{store}: no dataset is selected")
+    chosen = source.some_where(where)
     lines = [f"where = {json.dumps(where)}"]
     return _derive(
         [chosen], out, "select", lines, name, version, shard_mib, (on_start, on_written)

@@ -20,6 +20,10 @@ class NotAStore(MistdataError):
     """A path that holds no store, or one that this version cannot read."""
 
 
+class BadCondition(MistdataError, ValueError):
+    """A SQL condition over a catalog that DuckDB refuses, or that no dataset meets."""
+
+
 class GenerationError(MistdataError):
     """A family produced a value that cannot be stored; running again gives the same."""
 

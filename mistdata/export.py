@@ -84,14 +84,12 @@ def export(
 
     Raises:
         NotAStore: there is no sealed store.
-        MistdataError: the folder holds other things, or nothing is selected.
-        ValueError: the condition is not one.
+        BadCondition: it is not SQL, names an unknown column, or no dataset meets it.
+        MistdataError: the folder holds other things.
     """
     dataset = open_store(store)
     if where is not None:
-        dataset = dataset.where(where)
-    if not len(dataset):
-        raise MistdataError(f"{store}: no dataset is selected")
+        dataset = dataset.some_where(where)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MistdataError(f"{out}: expected a new or empty folder")
     form = FORMATS[kind]

@@ -151,7 +151,8 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise MistdataError(f"{path}: {error.strerror or error}") from None
     except _PROGRAM_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = isinstance(error, pickle.UnpicklingError)
+        reason = " ".join(str(error).split()) if said else "damaged, or another kind of file"
         raise MistdataError(f"{path}: not a pickle of plain data: {reason:.160}") from None
 
 

@@ -39,14 +39,16 @@ def read_table(path: Path) -> Columns:
         TableError: the file is of no known kind, damaged, or its columns have no names of their
             own.
     """
+    if path.is_dir():
+        raise TableError(f"{path}: a folder; expected a file, {', '.join(_READERS)}")
+    if not path.is_file():
+        raise TableError(f"{path}: there is no such file")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((suffix for suffix in reversed(suffixes) if suffix in _READERS), None)
     if kind is None:
         raise TableError(
             f"{path}: the name must end in {', '.join(_READERS)}, got {path.suffix or path.name!r}"
         )
-    if not path.is_file():
-        raise TableError(f"{path}: there is no such file")
     columns = _READERS[kind](path)
     if not columns:
         raise TableError(f"{path}: there must be at least one column, found none")
@@ -224,7 +226,9 @@ def _arrays(path: Path) -> Columns:
             loaded: Any = np.load(file, allow_pickle=False)
             return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise TableError(f"{path}: not an array that NumPy wrote, {_one_line(error)}") from error
+        pickled = "pickle" in str(error)  # so NumPy says of every file that it does not know
+        reason = "or one of Python objects" if pickled else _one_line(error)
+        raise TableError(f"{path}: not an array that NumPy wrote, {reason}") from error
 
 
 def _named(array: npt.NDArray[Any], prefix: str, path: Path) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ import pytest
 
 from mistdata.estimator import Estimator
 from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.matrix import QUERIES
+from mistdata.estimator.network import QUERIES as MOST
 from tests.in_process import mistdata, refuses
 from tests.tiny import tiny_estimator
 
@@ -88,6 +90,16 @@ def test_a_matrix_is_listed_written_and_drawn(folder, tmp_path):
     assert len(records) == 10
     medians = [float(record["median"]) for record in records]
     assert medians == sorted(medians, reverse=True)
+
+
+def test_a_matrix_says_where_it_may_differ_from_an_estimate(folder, tmp_path):
+    said = f"\n{QUERIES} rows of a pair are compared with all; `mistdata estimate` compares up to"
+    for n in (QUERIES, QUERIES + 1):
+        np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(n, 2)))
+        text = ask(folder, "matrix", tmp_path / "a.npy")
+        assert (f"{said} {MOST:,}, and may differ a little" in text) == (n > QUERIES)
+    about = " ".join(mistdata("matrix", "--help").stdout.split())
+    assert f"Only {QUERIES} rows of a pair" in about and f"up to {MOST:,}:" in about
 
 
 def test_groups_are_variables(folder):

@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +138,22 @@ def test_a_family_is_sampled_at_the_dimensions_asked_for(tmp_path):
 def test_without_a_component_the_first_of_the_recipe_is_sampled(tmp_path, small_recipe):
     found = json_of("sample", small_recipe, "--png", tmp_path / "p.png")
     assert found["name"] == "gaussian-dense/asinh"
+
+
+def test_a_table_alone_needs_no_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    arguments = ("sample", "--family", "bits-bsc", "--csv", "one.csv")
+    assert text_of(*arguments).splitlines()[-1] == "one.csv"
+    found = json_of(*arguments)
+    assert (found["png"], found["csv"]) == (None, "one.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["one.csv"]
+
+
+def test_without_a_table_a_picture_is_drawn_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert text_of("sample", "--family", "bits-bsc").splitlines()[-1] == "sample.png"
+    assert min(size_of(tmp_path / "sample.png")) > 200
 
 
 def test_pictures_of_two_rows_are_drawn(tmp_path):

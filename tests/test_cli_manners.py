@@ -22,6 +22,9 @@ from click.shell_completion import BashComplete
 
 from mistdata import __version__
 from mistdata.cli import cli
+from mistdata.cli.estimating import SHIPPED
+from mistdata.distributions.families import FAMILIES
+from mistdata.estimator.checkpoint import SHIPPED as WEIGHTS
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, generate
@@ -136,6 +139,22 @@ def test_examples_print_one_json_object_when_asked(name, here):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is(name):
+    silent = [
+        parameter.name
+        for parameter in cli.commands[name].params
+        if isinstance(parameter, click.Option) and not parameter.help.partition("[default")[0]
+    ]
+    assert silent == []
+
+
+def test_paragraphs_of_a_help_are_not_indented_and_have_no_gaps():
+    for name in COMMANDS:
+        about = mistdata(name, "--help").stdout.partition("Options:")[0].partition("\n\n")[2]
+        assert re.search(r"\n   |\S  ", about) is None, about
+
+
 def test_every_command_that_reports_can_do_so_in_json():
     without = [
         name
@@ -172,6 +191,32 @@ def test_an_option_that_is_none_is_one_json_object(name):
         (2, ["compare", "STORE", "ksg.parquet", "--markdown", "--json"], "choose one of"),
         (2, ["inspect", "smal@1", "--json"], "did you mean 'small@1'?"),
         (2, ["benchmark", "ksgg", "STORE", "--in-process", "--splits", "train"], "mean 'ksg'?"),
+        (2, ["export", "STORE", "OUT", "--to", "parqet"], "did you mean 'parquet'?"),
+        (2, ["export", "STORE", "OUT"], "Choose from: npz, parquet, hf, webdataset (see"),
+        (2, ["export", "STORE", "OUT", "--to", "npz", "--where", "famly = 1"], "mean 'family'?"),
+        (
+            2,
+            ["select", "STORE", "OUT", "--name", "a", "--where", "family = 'gausian-lvm'"],
+            "STORE: no dataset meets \"family = 'gausian-lvm'\": no family is 'gausian-lvm'; did"
+            " you mean 'gaussian-lvm'?",
+        ),
+        (2, ["benchmark", "cca", "STORE", "--where", "n = x", "--splits", "train"], "no column"),
+        (2, ["compare", "STORE", "none.parquet", "--json"], "none.parquet: there is no such file"),
+        (2, ["compare", "STORE", "data.csv"], "data.csv: not a result of mistdata benchmark"),
+        (2, ["inspect", "nowhere"], "nowhere: not a mistdata store (there is no such folder)"),
+        (
+            2,
+            ["report", "STORE", "a.html", "--audit", "data.csv"],
+            "data.csv: must be what `mistdata",
+        ),
+        (2, ["report", "STORE", "a.html", "--audit", "list.json"], "list.json: must be what"),
+        (2, ["import", "data.csv", "OUT", "--name", "a"], "damaged, or another kind of file"),
+        (
+            2,
+            ["flow-fit", "data.csv", "F", "--columns", "weight,dose", "--device", "gpu"],
+            "there is no device 'gpu' here",
+        ),
+        (2, ["estimate", "STORE", "--x", "a", "--y", "b"], "STORE: a folder; expected a file"),
         (3, ["seal", "PART", "--json"], "shards missing"),
         (4, ["generate", "{recipe}", "SECOND", "--in-process", "--json"], "belongs to the plan"),
     ],
@@ -179,6 +224,7 @@ def test_an_option_that_is_none_is_one_json_object(name):
 def test_errors_are_one_line_or_one_object_with_the_exit_code(
     code, arguments, part, here, small_recipe
 ):
+    Path("list.json").write_text("[]")
     if "PART" in arguments:
         assert mistdata("generate", small_recipe, "PART", "--shards", "1").returncode == 0
     assert part in refuses(code, *(each.format(recipe=small_recipe) for each in arguments))
@@ -306,13 +352,34 @@ def test_every_script_says_how_to_install_it(shell):
     assert last.startswith("# To install") and f"mistdata completion {shell}" in last
 
 
+def offered(name, parameter, typed):
+    """Return kind and text of what completes a parameter of a command."""
+    (found,) = [p for p in cli.commands[name].params if p.name == parameter]
+    return [(each.type, each.value) for each in found.shell_complete(click.Context(cli), typed)]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "typed", "expected"),
+    [
+        ("families", "name", "bits-", [("plain", n) for n in FAMILIES if n.startswith("bits-")]),
+        ("sample", "family", "lom", [("plain", "lomax")]),
+        ("transforms", "name", "spir", [("plain", "spiral")]),
+        ("benchmark", "estimator", "orac", [("file", "orac"), ("plain", "oracle")]),
+        ("compare", "metric", "cover_90", [("plain", "cover_90")]),
+        ("estimate", "model", "", [("file", ""), ("plain", "small"), ("plain", "base")]),
+        ("matrix", "model", "ba", [("file", "ba"), ("plain", "base")]),
+        ("export", "kind", "web", [("plain", "webdataset")]),
+    ],
+)
+def test_names_are_offered_where_one_is_to_be_given(name, parameter, typed, expected):
+    assert expected and offered(name, parameter, typed) == expected
+
+
+def test_the_models_that_are_offered_are_those_that_are_shipped():
+    assert sorted(SHIPPED) == sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
 def test_titles_are_offered_where_a_store_is_read_and_folders_everywhere():
-    context = click.Context(cli)
-
-    def offered(name, parameter, typed):
-        (found,) = [p for p in cli.commands[name].params if p.name == parameter]
-        return [(each.type, each.value) for each in found.shell_complete(context, typed)]
-
     titles = [entry.title for entry in published.entries()]
     known = [("plain", title) for title in titles if title.startswith("sm")]
     assert known

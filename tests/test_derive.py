@@ -18,6 +18,7 @@ from mistdata.repair import repair
 from mistdata.store import catalog, ledger
 from mistdata.verify import verify
 from tests.damage import flip
+from tests.in_process import refuses
 
 KEPT = ("mi", "mi_error", "mi_method", "family", "component", "params", "n", "dim_x", "dim_y",
         "crc32c", "replicate", "split", "oracle_se", "flags")  # fmt: skip
@@ -111,7 +112,7 @@ def test_a_derived_store_is_not_made_again_from_a_recipe(small_store, tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda store, out: select(store, out, "n > 9e9", name="none"), "no dataset is selected"),
+        (lambda store, out: select(store, out, "n > 9e9", name="none"), "no dataset meets"),
         (lambda store, out: select(store, out, "n > 9e9", name="No"), "name: expected a name of"),
         (lambda store, out: merge([store], out, name="No"), "name: expected a name of"),
         (lambda store, out: merge([store], out, name="one"), "at least two stores"),
@@ -135,8 +136,8 @@ def test_the_command_line_selects_and_merges(small_store, other, tmp_path):
     both = str(tmp_path / "both")
     done = runner.invoke(cli, ["merge", chosen, str(other), both, "--name", "both", "--json"])
     assert done.exit_code == 0, done.output
-    bad = runner.invoke(cli, ["select", chosen, both, "--where", "nn < 1", "--name", "x"])
-    assert bad.exit_code == 2
+    line = refuses(2, "select", chosen, both, "--where", "nn < 1", "--name", "x")
+    assert "no column 'nn'; did you mean 'n'?" in line
     huge = ["merge", chosen, str(other), both + "2", "--name", "x", "--shard-mib", "2000"]
     assert "1<=x<=1024" in runner.invoke(cli, huge).output
     assert catalog.sizes(mistdata.open(both).catalog).sum() > 0

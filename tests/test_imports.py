@@ -49,6 +49,7 @@ DOWNHILL = {
         "estimator",
         "flows",
         "tables",
+        "baselines",
     },
     "__main__": {"cli"},
     "__init__": {"estimator", "store"},

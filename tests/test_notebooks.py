@@ -44,6 +44,21 @@ def test_the_page_lists_every_notebook():
     assert len(listed) == 4
 
 
+@every_notebook
+def test_notebook_and_page_name_what_it_needs(path):
+    """The extras, and what no extra brings, in its first cell and behind its name on the page."""
+    book = read(path)
+    code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
+    (entry,) = [each for each in PAGE.read_text().split("\n- ") if f"[{path.name}]" in each]
+    for said in (book.cells[0].source, entry):
+        extras = re.search(r"`mistdata\[([a-z,]+)\]`", said)[1].split(",")
+        assert ("report" in extras) == ("matplotlib" in code)
+        assert ("flows" in extras) == ("flow-fit" in code)
+        assert ("estimator" in extras) == bool(re.search(r"mistdata\.(estimate|matrix)", code))
+        assert ("scikit-learn" in said.replace("of scikit-learn", "")) == ("sklearn" in code)
+        assert ("pandas" in said) == ("pandas" in code)
+
+
 @pytest.mark.slow
 @every_notebook
 def test_a_notebook_runs_as_it_stands(path, tmp_path, monkeypatch):

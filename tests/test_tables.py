@@ -124,7 +124,7 @@ def test_columns_that_are_not_there_are_refused(text, message):
         ("a.csv", b"1.5,2\n3,4\n", "the first line must name the columns, found 1.5, 2"),
         ("a.csv", b"a,a\n3,4\n", "every column must have its own name, found 'a' twice"),
         ("a.parquet", b"a,b\n", "not a Parquet file"),
-        ("a.npy", b"a,b\n", "not an array that NumPy wrote"),
+        ("a.npy", b"a,b\n", "not an array that NumPy wrote, or one of Python objects"),
         ("a.npz", b"a,b\n", "not an array that NumPy wrote"),
         ("a.npz", b"PK\x03\x04", "not an array that NumPy wrote"),
     ],

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import mistdata
+from mistdata.cli.console import Choice
 from mistdata.errors import MistdataError
 from mistdata.estimator import CONFIGS, pinball, stabilise
 from mistdata.estimator.checkpoint import write_atomically
@@ -111,7 +112,7 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="JSON, gone on with.")
 @click.option("--minutes", type=float, default=8.0, show_default=True, help="Of each fit.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--only", multiple=True, type=click.Choice(sorted(VARIANTS)))
+@click.option("--only", multiple=True, type=Choice(sorted(VARIANTS)))
 def main(
     stores: tuple[str, ...], out: Path, minutes: float, seeds: int, only: tuple[str, ...]
 ) -> None:

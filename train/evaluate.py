@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from mistdata.benchmark import Selection, Spec, benchmark, compare
+from mistdata.cli.console import Choice
 from mistdata.errors import MistdataError
 from mistdata.estimator.checkpoint import write_atomically
 from mistdata.pipeline.executors import InProcess, LocalWorkers
@@ -163,7 +164,7 @@ def keep(document: dict[str, Any], name: str) -> None:
 @click.command()
 @click.option("--stores", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Of the results.")
-@click.option("--only", multiple=True, type=click.Choice(sorted(TABLES)), help="These tables.")
+@click.option("--only", multiple=True, type=Choice(sorted(TABLES)), help="These tables.")
 @click.option("--skip", multiple=True, help="Leave out this estimator.")
 @click.option("--workers", type=click.IntRange(1), help="Processes [all cores].")
 def main(

@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 import mistdata
+from mistdata.cli.console import Choice
 from mistdata.errors import MistdataError
 from mistdata.store.dataset import MetaDataset
 from train.curve import draw_curve, read_metrics
@@ -304,7 +305,7 @@ def require_device(device: str) -> None:
 )  # fmt: skip
 @click.option("--weight", "weights", multiple=True, type=float, help="Share of each of them.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
-@click.option("--config", "size", type=click.Choice(sorted(CONFIGS)), default="small")
+@click.option("--config", "size", type=Choice(sorted(CONFIGS)), default="small")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of training.")
 @click.option("--steps", type=click.IntRange(1), help="Length of training, instead of minutes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
@@ -317,7 +318,7 @@ def require_device(device: str) -> None:
 @click.option("--resume", is_flag=True, help="Go on from the state in the checkpoint folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option(
-    "--keep", type=click.Choice(["mapped", "streamed", "memory", "device"]), default="mapped",
+    "--keep", type=Choice(["mapped", "streamed", "memory", "device"]), default="mapped",
     show_default=True, help="Where the values of the stores are.",
 )  # fmt: skip
 @click.option("--compile", "compile_blocks", is_flag=True, help="Compile the network (GPU).")

@@ -199,7 +199,7 @@ def read_result(out: Path) -> Result:
     """
     files = _files(out)
     if not files:
-        raise MistdataError(f"{out}: no result of mistdata benchmark")
+        raise MistdataError(f"{out}: there is no such file; `mistdata benchmark` writes results")
     headers = [_read_header(path) for path in files]
     for path, header in zip(files, headers, strict=True):
         if header.identity != headers[0].identity:

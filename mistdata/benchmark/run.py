@@ -44,19 +44,18 @@ def select(store: MetaDataset, selection: Selection) -> Array:
         MistdataError: there is no such split, the condition is not SQL, or nothing is chosen.
     """
     split = store.column("split")
-    chosen = np.isin(split, _splits(list(dict.fromkeys(split)), selection.splits))
+    splits = _splits(list(dict.fromkeys(split)), selection.splits)
+    chosen = np.isin(split, splits)
     ids = store.column("dataset_id")
     if selection.where is not None:
-        try:
-            met = store.where(selection.where).column("dataset_id")
-        except ValueError as error:
-            raise MistdataError(f"{store.path}: {error}") from None
-        chosen &= np.isin(ids, met)
+        chosen &= np.isin(ids, store.some_where(selection.where).column("dataset_id"))
     if selection.limit is not None:
         for name in np.unique(split):
             chosen[np.flatnonzero(chosen & (split == name))[selection.limit :]] = False
     if not chosen.any():
-        raise MistdataError(f"{store.path}: no dataset meets {selection.where!r}")
+        raise MistdataError(
+            f"{store.path}: no dataset of {', '.join(splits)} meets {selection.where!r}"
+        )
     return np.asarray(ids[chosen])
 
 

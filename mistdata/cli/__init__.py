@@ -127,7 +127,7 @@ def _said(error: BaseException) -> tuple[str, int]:
         case click.ClickException():
             context = getattr(error, "ctx", None)
             hint = f" (see `{context.command_path} --help`)" if context else ""
-            return f"{error.format_message()}{hint}", error.exit_code
+            return " ".join(f"{error.format_message()}{hint}".split()), error.exit_code
         case MistdataError():
             return str(error), error.exit_code
         case OSError():

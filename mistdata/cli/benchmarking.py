@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mistdata.cli.computing import Computing, computing_options
-from mistdata.cli.console import command, json_option, progress, quiet_option, report, store_path
+from mistdata.cli.console import (
+    command,
+    json_option,
+    offering,
+    progress,
+    quiet_option,
+    report,
+    store_path,
+    where_option,
+)
 
 if TYPE_CHECKING:
     from mistdata.benchmark import Spec
 
 _result_path = click.Path(path_type=Path, dir_okay=False)
 _markdown_option = click.option("--markdown", is_flag=True, help="Print Markdown tables.")
+
+
+def _estimators() -> Iterable[str]:
+    from mistdata.baselines import BASELINES
+
+    return BASELINES
+
+
+def _metrics() -> Iterable[str]:
+    from mistdata.benchmark.scores import METRICS
+
+    return METRICS
 
 
 def _names(
@@ -25,7 +47,7 @@ def _names(
 
 
 @command()
-@click.argument("estimator")
+@click.argument("estimator", shell_complete=offering(_estimators, files=True))
 @click.argument("store", type=store_path)
 @click.argument("out", type=_result_path, required=False, metavar="[OUT.parquet]")
 @click.option(
@@ -41,7 +63,7 @@ def _names(
     metavar="A,B",
     help="Only these splits.  [default: all but train and validation]",
 )
-@click.option("--where", metavar="SQL", help="Only datasets whose row of the catalog meets this.")
+@where_option()
 @click.option("--limit", type=click.IntRange(min=1), help="The first N datasets of each split.")
 @click.option(
     "--bootstrap",
@@ -67,7 +89,7 @@ def benchmark(
     as_json: bool,
     computing: Computing,
 ) -> None:
-    """Run an ESTIMATOR over the test splits of a STORE; print tables by stratum.
+    """Run an ESTIMATOR over the test splits of a STORE; print errors, in nats, by stratum.
 
     ESTIMATOR is built in (mean, cca, gaussian-copula, ksg, ksg-3, ksg-5, ksg-10, ksg-bootstrap,
     small, base, network-bootstrap, oracle), module:object with a function estimate(x, y), or
@@ -107,6 +129,7 @@ def benchmark(
     "--metric",
     multiple=True,
     metavar="NAME",
+    shell_complete=offering(_metrics),
     help="A figure to show, as mse, mae, crps or cover_90 (docs/benchmark.md lists them). Repeat"
     " for more.",
 )

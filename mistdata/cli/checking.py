@@ -35,7 +35,7 @@ _SHOWN = 20
     "--deep",
     is_flag=True,
     help="Then compute every label again and hold it against the data: the pointwise mutual"
-    " information, averaged over the stored rows.",
+    " information, averaged over the stored rows, in nats.",
 )
 @quiet_option
 @json_option
@@ -69,9 +69,11 @@ def verify(store: Path, deep: bool, as_json: bool) -> None:
 @click.argument("store", type=written_store_path)
 @click.option(
     "--recipe", type=click.Path(path_type=Path),
-    help="Of the store; needed where plan.json is damaged, which alone holds it.",
+    help="Recipe of the store; needed where plan.json, which alone holds it, is damaged.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), help="That it was generated with.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="The --limit that the store was generated with."
+)
 @computing_options
 @portable_option
 @quiet_option

@@ -1,11 +1,11 @@
-"""The command that makes a shell complete commands, options and stores: completion."""
+"""The command that makes a shell complete commands, options, names and stores: completion."""
 
 from __future__ import annotations
 
 import click
 from click.shell_completion import get_completion_class
 
-from mistdata.cli.console import command
+from mistdata.cli.console import Choice, command
 
 _INSTALL = {
     "bash": """To install, add to ~/.bashrc: eval "$(mistdata completion bash)\"""",
@@ -25,10 +25,10 @@ complete -o nosort -F _mistdata mistdata
 
 
 @command()
-@click.argument("shell", type=click.Choice(list(_INSTALL)))
+@click.argument("shell", type=Choice(list(_INSTALL)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that makes a SHELL complete commands, options and published stores.
+    """Print the script that makes a SHELL complete commands, options, names and stores.
 
     Example: mistdata completion bash
     """

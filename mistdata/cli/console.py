@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra
+from mistdata.errors import NEEDS_MATPLOTLIB, MissingExtra, did_you_mean
 
 _EXAMPLE = "Example: "
 _QUIET = "mistdata.quiet"
@@ -85,21 +85,57 @@ class StorePath(click.Path):
         return [CompletionItem(incomplete, type="dir"), *names]
 
 
-def complete_title(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Offer the published stores whose NAME@VERSION begins so."""
-    if "/" in incomplete:
-        return []
+def offering(
+    names: Callable[[], Iterable[str]], files: bool = False
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return what completes a word.
+
+    Args:
+        names: of what may be meant; called when a word is completed.
+        files: whether a file or folder may be meant as well.
+    """
+
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        return [*([CompletionItem(incomplete, type="file")] if files else []), *found]
+
+    return complete
+
+
+def _titles() -> list[str]:
     from mistdata.store import published
 
-    titles = [entry.title for entry in published.entries()]
-    return [CompletionItem(title) for title in titles if title.startswith(incomplete)]
+    return [entry.title for entry in published.entries()]
+
+
+complete_title = offering(_titles)
 
 
 store_path = StorePath()
 written_store_path = StorePath(written=True)
+
+
+def where_option(required: bool = False) -> Callable[..., Any]:
+    """Return the option that selects datasets."""
+    return click.option(
+        "--where", metavar="SQL", required=required,
+        help="Only datasets for which this holds: SQL over the catalog's columns, as family, n,"
+        " dim_x, dim_y, mi (in nats); docs/store-format.md lists them.",
+    )  # fmt: skip
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+class Choice(click.Choice[str]):
+    """One of a few words; to a misspelt one the nearest is suggested."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Write what was given, what is legal, and what may have been meant."""
+        said = super().get_invalid_choice_message(value, ctx).rstrip(".")
+        return said + did_you_mean(str(value), self.choices)
 
 
 class OutputFile(click.Path):

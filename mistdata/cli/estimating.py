@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mistdata.cli.console import (
+    Choice,
     OutputFile,
     command,
     json_option,
+    offering,
     progress,
     quiet_option,
     report,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mistdata.estimator.matrix import Matrix, Pair
     from mistdata.tables import Columns
 
+SHIPPED = ("small", "base")  # a test holds it against the weights; to list them takes torch
 _SHOWN = 20
 _Function = Callable[..., Any]
 
@@ -33,17 +36,25 @@ def _common(function: _Function) -> _Function:
     for option in (
         json_option,
         click.option(
-            "--model", default="small", show_default=True, help="small, base, or a path."
+            "--model",
+            default="small",
+            show_default=True,
+            shell_complete=offering(lambda: SHIPPED, files=True),
+            help=f"The network: {', '.join(SHIPPED)}, or the path of its weights.",
         ),
         click.option(
             "--units",
-            type=click.Choice(["nats", "bits"]),
+            type=Choice(["nats", "bits"]),
             default="nats",
             show_default=True,
-            help="Of the answer.",
+            help="Unit of the answer.",
         ),
         click.option(
-            "--level", type=float, default=0.9, show_default=True, help="Of the interval."
+            "--level",
+            type=float,
+            default=0.9,
+            show_default=True,
+            help="Probability of the interval, between 0 and 1.",
         ),
         click.option(
             "--categories",
@@ -125,6 +136,9 @@ def matrix(
     as_json: bool,
 ) -> None:
     """Estimate the mutual information of every pair of columns of FILE, or of all with a target.
+
+    Only 128 rows of a pair are compared with all, where `mistdata estimate` compares up to 1,024:
+    beyond 128 rows the two differ a little (docs/estimating.md says by how much).
 
     Example: mistdata matrix data.csv --target dose --png matrix.png
     """
@@ -222,6 +236,9 @@ def _document(file: Path, found: Matrix) -> dict[str, Any]:
 
 
 def _text(file: Path, found: Matrix) -> str:
+    from mistdata.estimator.matrix import QUERIES
+    from mistdata.estimator.network import QUERIES as MOST
+
     pairs = found.ranked()
     wide = max(len(_called(pair, found.target)) for pair in pairs[:_SHOWN])
     against = f" about {found.target}" if found.target is not None else ""
@@ -232,6 +249,11 @@ def _text(file: Path, found: Matrix) -> str:
     hidden = len(pairs) - _SHOWN
     if hidden > 0:
         lines.append(f"and {hidden:,} more pairs, all weaker (--csv writes them)")
+    if any(pair.estimate is not None and pair.estimate.n > QUERIES for pair in pairs):
+        lines.append(
+            f"{QUERIES} rows of a pair are compared with all; `mistdata estimate` compares up to"
+            f" {MOST:,}, and may differ a little"
+        )
     return "\n".join([*lines, *(f"warning: {sentence}" for sentence in found.warnings)])
 
 

@@ -9,6 +9,7 @@ import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import (
+    Choice,
     command,
     good,
     json_option,
@@ -25,25 +26,30 @@ from mistdata.cli.making import Share, make_store, part_option, shard_numbers
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option(
-    "--kind", type=click.Choice(["table", "image", "embedding"]), help="Of the data [guessed]."
+    "--kind",
+    type=Choice(["table", "image", "embedding"]),
+    help="What the data are.  [default: guessed]",
 )
-@click.option("--columns", metavar="COLS", help="Of a table; of an .npz file, the array.")
+@click.option("--columns", metavar="COLS", help="Columns of a table; the array of an .npz file.")
 @click.option(
-    "--layer-kind", type=click.Choice(["auto", "coupling", "autoregressive", "glow"]),
+    "--layer-kind", type=Choice(["auto", "coupling", "autoregressive", "glow"]),
     default="auto", show_default=True, help="Kind of the flow's layers.",
 )  # fmt: skip
 @click.option("--max-dim", type=click.IntRange(1), help="Learn a code of so many components.")
-@click.option("--layers", type=click.IntRange(1), help="Of each scale [8].")
-@click.option("--hidden", type=click.IntRange(1), help="Width of the layers' networks [64].")
-@click.option("--bins", type=click.IntRange(2), help="Of the splines [12].")
+@click.option("--layers", type=click.IntRange(1), help="Layers of each scale.  [default: 8]")
+@click.option("--hidden", type=click.IntRange(1), help="Width of their networks.  [default: 64]")
+@click.option("--bins", type=click.IntRange(2), help="Bins of their splines.  [default: 12]")
 @click.option(
-    "--steps", type=click.IntRange(1), default=4000, show_default=True, help="At most so many."
-)
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
+    "--steps", type=click.IntRange(1), default=4000, show_default=True,
+    help="Steps of the fit, at most.",
+)  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True,
+              help="Rows of a step.")  # fmt: skip
 @click.option("--patience", type=click.IntRange(1), default=20, show_default=True,
               help="Looks at held-out rows, every 50 steps, without improvement.")  # fmt: skip
-@click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the rows.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--held-out", type=float, default=0.1, show_default=True,
+              help="Share of the rows, between 0 and 1, that judges the fit.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the fit.")
 @click.option("--examples", type=click.IntRange(0), default=16, show_default=True,
               help="Held-out rows kept in the flow, for reports; 0 for private data.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 ...")
@@ -59,7 +65,7 @@ def flow_fit(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a normalizing flow to DATA; the same command again resumes.
+    """Fit a normalizing flow to DATA; the same command again resumes. Losses are in nats.
 
     DATA is a .npy or .npz file, a table (CSV, TSV, Parquet), a Zarr array, or a folder of
     pictures.

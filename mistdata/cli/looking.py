@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mistdata.cli.console import (
     command,
     counted,
     json_option,
+    offering,
     print_json,
     report,
     store_path,
@@ -21,10 +23,24 @@ from mistdata.cli.console import (
 from mistdata.errors import did_you_mean
 
 _LISTED = 40  # components that are listed one by one
+_PICTURE = OutputFile(".png")
+_SAMPLE = "sample.png"  # drawn where neither a picture nor a table is asked for
+
+
+def _families() -> Iterable[str]:
+    from mistdata.distributions.families import FAMILIES
+
+    return FAMILIES
+
+
+def _transforms() -> Iterable[str]:
+    from mistdata.distributions.transforms import TRANSFORMS
+
+    return TRANSFORMS
 
 
 @command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=offering(_families))
 @click.option("--gallery", type=OutputFile(".png"), help="Draw every family: a PNG.")
 @click.option("--markdown", is_flag=True, help="Print the page docs/families.md.")
 @json_option
@@ -62,7 +78,7 @@ def families(name: str | None, gallery: Path | None, markdown: bool, as_json: bo
 
 
 @command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=offering(_transforms))
 @json_option
 def transforms(name: str | None, as_json: bool) -> None:
     """List the maps of one side that leave the information as it is, or describe one.
@@ -115,7 +131,11 @@ def _list_parameters(entry: dict[str, Any]) -> None:
 @command()
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
 @click.option("--component", help="The component of RECIPE to draw.  [default: its first]")
-@click.option("--family", help="Draw a member of this family instead, from its published ranges.")
+@click.option(
+    "--family",
+    shell_complete=offering(_families),
+    help="Draw a member of this family instead, from its published ranges.",
+)
 @click.option(
     "--dim-x", type=click.IntRange(min=1), help="Dimension of X.  [default: drawn, or least]"
 )
@@ -123,15 +143,13 @@ def _list_parameters(entry: dict[str, Any]) -> None:
     "--dim-y", type=click.IntRange(min=1), help="Dimension of Y.  [default: drawn, or least]"
 )
 @click.option("--n", type=click.IntRange(min=2), help="Number of rows.  [default: drawn, or 500]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option(
-    "--png",
-    default=Path("sample.png"),
-    show_default=True,
-    type=OutputFile(".png"),
-    help="Where to draw it.",
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the draw."
 )
-@click.option("--csv", type=OutputFile(), help="Write the rows here, too.")
+@click.option(
+    "--png", type=_PICTURE, help=f"Where to draw it.  [default: {_SAMPLE}; with --csv, nowhere]"
+)
+@click.option("--csv", type=OutputFile(), help="Write its rows here; a picture only with --png.")
 @json_option
 def sample(
     recipe: Path | None,
@@ -141,22 +159,23 @@ def sample(
     dim_y: int | None,
     n: int | None,
     seed: int,
-    png: Path,
+    png: Path | None,
     csv: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw and plot one dataset, of a RECIPE's component or of a family.
+    """Draw one dataset, of a RECIPE's component or of a family; plot it, or write its rows.
 
     Example: mistdata sample --family copula-clayton --png clayton.png
     """
     from dataclasses import asdict
 
-    from mistdata.pictures import draw_sample
     from mistdata.pipeline.recipe import read_recipe
     from mistdata.pipeline.single import sample_component, sample_family, write_csv
 
     if (recipe is None) == (family is None):
         raise click.UsageError("give either a RECIPE or --family")
+    if png is None and csv is None:
+        png = _PICTURE.convert(_SAMPLE, None, None)
     if family is not None:
         if component is not None:
             raise click.UsageError("--component names a line of a RECIPE, not of a family")
@@ -166,15 +185,20 @@ def sample(
         one = sample_component(read_recipe(recipe), component, dim_x, dim_y, n, seed)
     label = one.label
     title = f"{one.name}  {len(one.x)} rows, {one.member.dim_x} × {one.member.dim_y}"
-    draw_sample(png, one.member, one.x, one.y, f"{title}, I = {label.mi:.3f} nats")
+    if png is not None:
+        from mistdata.pictures import draw_sample
+
+        draw_sample(png, one.member, one.x, one.y, f"{title}, I = {label.mi:.3f} nats")
     if csv is not None:
         write_csv(csv, one)
     check = "no density" if label.mi_check is None else f"Monte Carlo {label.mi_check:.4f} nats"
     text = (
         f"{title}\nI(X;Y) = {label.mi:.6g} nats ± {label.mi_error:.1g}"
-        f" ({label.mi_method}, {label.mi_error_kind}); {check}\n{label.params}\n{png}"
+        f" ({label.mi_method}, {label.mi_error_kind}); {check}\n{label.params}"
     )
-    report({"name": one.name, "n": len(one.x), **asdict(label), "png": str(png)}, as_json, text)
+    files = {key: path and str(path) for key, path in (("png", png), ("csv", csv))}
+    text += "".join(f"\n{path}" for path in files.values() if path)
+    report({"name": one.name, "n": len(one.x), **asdict(label), **files}, as_json, text)
 
 
 @command()
@@ -182,7 +206,7 @@ def sample(
 @click.option("--against", type=store_path, help="Another store: what do the two have in common?")
 @json_option
 def inspect(store: Path, against: Path | None, as_json: bool) -> None:
-    """Show what a STORE holds: totals, splits, sizes, MI by component.
+    """Show what a STORE holds: totals, splits, sizes, MI by component in nats.
 
     Example: mistdata inspect STORE
     """
@@ -261,6 +285,18 @@ def _print_contents(summary: dict[str, Any]) -> None:
         click.echo(f"{len(summary['components'])} components in all (--json lists them)")
 
 
+def _evidence(audit: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(audit.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise click.UsageError(
+            f"{audit}: must be what `mistdata verify STORE --deep --json` printed"
+        )
+    return found
+
+
 @command("report")
 @click.argument("store", type=store_path)
 @click.argument("out", type=OutputFile(), metavar="OUT.html")
@@ -280,8 +316,7 @@ def report_page(
     from mistdata import report as reporting
 
     try:
-        evidence = None if audit is None else json.loads(audit.read_bytes())
-        facts = reporting.collect(store, evidence)
+        facts = reporting.collect(store, None if audit is None else _evidence(audit))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     reporting.write_page(out, facts)

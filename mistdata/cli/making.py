@@ -12,6 +12,7 @@ import click
 
 from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import (
+    Choice,
     bytes_text,
     command,
     good,
@@ -20,6 +21,7 @@ from mistdata.cli.console import (
     quiet_option,
     report,
     store_path,
+    where_option,
     written_store_path,
 )
 
@@ -229,10 +231,10 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
 @click.argument("store", type=store_path)
 @click.argument("out", type=written_store_path)
 @click.option(
-    "--to", "kind", type=click.Choice(["npz", "parquet", "hf", "webdataset"]), required=True,
+    "--to", "kind", type=Choice(["npz", "parquet", "hf", "webdataset"]), required=True,
     help="What to write, see above.",
 )  # fmt: skip
-@click.option("--where", metavar="SQL", help="Only datasets whose row of the catalog meets this.")
+@where_option()
 @quiet_option
 @json_option
 def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: bool) -> None:
@@ -249,12 +251,7 @@ def export_store(store: Path, out: Path, kind: str, where: str | None, as_json: 
     from mistdata.export import export
 
     with progress("datasets") as bar:
-        try:
-            files = export(
-                store, out, kind, where=where, on_start=bar.start, on_written=bar.advance
-            )
-        except ValueError as error:
-            raise click.UsageError(f"--where: {error}") from None
+        files = export(store, out, kind, where=where, on_start=bar.start, on_written=bar.advance)
     size = sum(path.stat().st_size for path in files)
     done = {"out": str(out), "files": [path.name for path in files], "bytes": size}
     report(done, as_json, f"{out}: {good('written')}, {len(files)} files, {bytes_text(size)}")
@@ -267,13 +264,14 @@ def _derived_options(shard_mib: str) -> Callable[[Callable[..., Any]], Callable[
         quiet_option,
         click.option(
             "--shard-mib", type=click.IntRange(1, 1024), metavar="MIB",
-            help="Size of every file of values; the largest dataset must fit one."
+            help="Size of every file of values, in MiB; the largest dataset must fit one."
             f"  [default: {shard_mib}]",
         ),
         click.option(
-            "--version", type=click.IntRange(min=1), default=1, show_default=True, help="Of it."
+            "--version", type=click.IntRange(min=1), default=1, show_default=True,
+            help="Version of the new store.",
         ),
-        click.option("--name", required=True, help="Of the new store."),
+        click.option("--name", required=True, help="Name of the new store."),
     )  # fmt: skip
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,7 +285,7 @@ def _derived_options(shard_mib: str) -> Callable[[Callable[..., Any]], Callable[
 @command("select")
 @click.argument("store", type=store_path)
 @click.argument("out", type=written_store_path)
-@click.option("--where", required=True, metavar="SQL", help="Over the columns of the catalog.")
+@where_option(required=True)
 @_derived_options("that of STORE")
 def select_store(
     store: Path,
@@ -305,13 +303,10 @@ def select_store(
     from mistdata.derive import select
 
     with progress("datasets") as bar:
-        try:
-            manifest = select(
-                store, out, where, name=name, version=version, shard_mib=shard_mib,
-                on_start=bar.start, on_written=bar.advance,
-            )  # fmt: skip
-        except ValueError as error:
-            raise click.UsageError(f"--where: {error}") from None
+        manifest = select(
+            store, out, where, name=name, version=version, shard_mib=shard_mib,
+            on_start=bar.start, on_written=bar.advance,
+        )  # fmt: skip
     done, text = _sealed(out, manifest)
     report(done, as_json, text)
 

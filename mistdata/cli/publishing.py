@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--url", help="Where the store will be read.  [default: everybody makes it]")
 @click.option(
     "--licence",
-    help="Of the data, as in SPDX.  [default: CC-BY-4.0; to be named for what was imported]",
+    help="Of the data, by its SPDX name.  [default: CC-BY-4.0; to be named for what was imported]",
 )
 @json_option
 def publish(store: Path, entry: Path, url: str | None, licence: str | None, as_json: bool) -> None:

@@ -161,7 +161,7 @@ def matrix(
         units: 'nats' or 'bits'.
         model: 'small', 'base', a path, or an `Estimator`.
         queries: most rows of a pair that the row stream compares with all rows; `estimate` takes
-            more, is slower and may differ a little.
+            1,024, is slower and may differ a little.
         on_start: is told how many pairs there are.
         on_done: is told how many more are done.
 

@@ -91,6 +91,14 @@ def divide(count: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarr
     return order[left:], order[:left]
 
 
+def _device(name: str) -> torch.device:
+    """Return a device, once something could be put there."""
+    try:
+        return torch.zeros(1, device=name).device
+    except (AssertionError, RuntimeError):
+        raise MistdataError(f"there is no device {name!r} here; 'cpu' always is") from None
+
+
 class Fit:
     """A fit at some step.
 
@@ -101,7 +109,7 @@ class Fit:
     """
 
     def __init__(self, modality: Modality, settings: FitSettings, device: str = "cpu") -> None:
-        self.settings, self.modality, self.device = settings, modality, torch.device(device)
+        self.settings, self.modality, self.device = settings, modality, _device(device)
         rows = torch.from_numpy(modality.values.reshape(len(modality), -1))
         train, held_out = divide(len(rows), settings.held_out, settings.seed)
         self.train, self.held_out = rows[train], rows[held_out]
@@ -283,8 +291,8 @@ def fit_flow(
         dimension, for images in bits per dimension, and the identity of the flow.
 
     Raises:
-        MistdataError: `out` holds a flow or an interrupted fit of other settings or rows, or the
-            modality cannot be learned.
+        MistdataError: `out` holds a flow or an interrupted fit of other settings or rows, the
+            modality cannot be learned, or there is no such device.
     """
     out = Path(out)
     fit = Fit(modality, settings or FitSettings(), device)

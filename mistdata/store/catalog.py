@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mistdata.distributions.priors import Array
-from mistdata.errors import VerificationFailed
+from mistdata.errors import BadCondition, VerificationFailed, did_you_mean
 from mistdata.store.layout import FORMAT
 from mistdata.store.place import Remote
 
@@ -245,14 +246,44 @@ def select(catalog: pa.Table, condition: str) -> Array:
     """Return the dataset_id of every row that meets a SQL condition, in order.
 
     Raises:
-        ValueError: DuckDB refuses the condition.
+        BadCondition: DuckDB refuses the condition.
     """
     sql = f"SELECT dataset_id FROM catalog WHERE ({condition}\n) ORDER BY dataset_id"
     try:
         found = query(sql, catalog=catalog)["dataset_id"]
     except ValueError as error:
-        raise ValueError(f"where {condition!r}: {error}") from None
+        reason = _refusal(str(error), condition)
+        raise BadCondition(f"where {condition!r}: {reason}") from None
     return np.asarray(found, dtype=np.int64)
+
+
+def why_none(catalog: pa.Table, condition: str) -> str:
+    """Say why no row meets a condition: a word that its columns do not hold, where there is one.
+
+    Args:
+        catalog: a catalog.
+        condition: that `select` found to hold of no row.
+    """
+    named = [name for name in _WORDS if re.search(rf"\b{name}\b", condition, re.IGNORECASE)]
+    known = {word for name in named for word in catalog[name].unique().to_pylist() if word}
+    words = [word for word in re.findall("'([^']*)'", condition) if "%" not in word]
+    unknown = next((word for word in words if named and word not in known), None)
+    none = f"no dataset meets {condition!r}"
+    if unknown is None:
+        return none
+    return f"{none}: no {' or '.join(named)} is {unknown!r}{did_you_mean(unknown, sorted(known))}"
+
+
+def _refusal(error: str, condition: str) -> str:
+    """Say of the condition alone, not of the question around it, what DuckDB refuses."""
+    unknown = re.search('Referenced column "(.+?)" not found', error)
+    if unknown is not None:
+        hint = did_you_mean(unknown[1], CATALOG.names) or "; words take single quotes, as 'train'"
+        return f"no column {unknown[1]!r}{hint}"
+    near = re.search('at or near "(.+?)"', error)
+    if not condition.strip() or (near is not None and near[1] not in condition):
+        return "it ends too early"
+    return error.partition("Error: ")[2] or error
 
 
 def query(sql: str, **tables: pa.Table) -> dict[str, Array]:
@@ -270,7 +301,7 @@ def query(sql: str, **tables: pa.Table) -> dict[str, Array]:
         try:
             found: dict[str, Any] = connection.execute(sql).fetchnumpy()
         except duckdb.Error as error:
-            raise ValueError(_one_line(error)) from None
+            raise ValueError(str(error).partition("\n")[0]) from None
     return found
 
 

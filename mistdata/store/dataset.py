@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from mistdata.distributions.priors import Array
-from mistdata.errors import NotAStore, VerificationFailed
+from mistdata.errors import BadCondition, NotAStore, VerificationFailed
 from mistdata.store import catalog, layout, ledger, published
 from mistdata.store.cache import Cache
 from mistdata.store.commit import sha256_of
@@ -132,7 +132,7 @@ class MetaDataset:
         Example: ``ds.where("family = 'gaussian-lvm' and n >= 100")``.
 
         Raises:
-            ValueError: the condition is not SQL, or names an unknown column.
+            BadCondition: a ValueError; the condition is not SQL, or names an unknown column.
         """
         keep = catalog.select(self._table, condition)
         return MetaDataset(
@@ -143,6 +143,17 @@ class MetaDataset:
             self.manifest,
             self.verify,
         )
+
+    def some_where(self, condition: str) -> MetaDataset:
+        """Select as `where` does, but at least one dataset.
+
+        Raises:
+            BadCondition: as in `where`, or no dataset meets the condition.
+        """
+        chosen = self.where(condition)
+        if not len(chosen):
+            raise BadCondition(f"{self.path}: {catalog.why_none(self._table, condition)}")
+        return chosen
 
     def read(
         self,

@@ -281,7 +281,9 @@ def _read(store: Path, name: str, kind: type[_Document]) -> _Document:
     try:
         return _decode(path, kind)
     except FileNotFoundError:
-        raise NotAStore(f"{store}: not a mistdata store (no {name})") from None
+        nowhere = isinstance(store, Path) and not store.exists()
+        missing = "there is no such folder" if nowhere else f"no {name}"
+        raise NotAStore(f"{store}: not a mistdata store ({missing})") from None
     except NotADirectoryError:
         raise NotAStore(f"{store}: not a mistdata store (not a folder)") from None
     except OSError as error:

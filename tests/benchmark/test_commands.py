@@ -147,7 +147,7 @@ def test_misuse_is_one_line(tmp_path, small_store, results):
         4, "benchmark", "ksg", small_store, cca, "--splits", "train", "--in-process"
     )
     assert "did you mean 'mse'" in refuses(2, "compare", small_store, cca, "--metric", "mseh")
-    assert "no result" in refuses(2, "compare", small_store, out)
+    assert "there is no such file" in refuses(2, "compare", small_store, out)
     assert "RESULT" in refuses(2, "compare", small_store)
 
 

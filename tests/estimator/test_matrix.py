@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mistdata import matrix
+from mistdata import estimate, matrix
 from mistdata.estimator.heatmap import similar_first
 from mistdata.estimator.matrix import QUERIES
 from tests.tiny import tiny_estimator
@@ -34,6 +34,31 @@ def test_every_pair_gets_what_it_would_get_alone():
     for pair in found.pairs:
         alone = ESTIMATOR(frame[pair.x], frame[pair.y])
         np.testing.assert_allclose(pair.estimate.quantiles, alone.quantiles, rtol=1e-4, atol=1e-6)
+
+
+def test_beyond_128_rows_a_matrix_differs_from_estimates_by_what_the_docs_say():
+    """docs/estimating.md; with as many queries as `estimate` takes, they agree at any size."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(1000)
+    share = np.array([0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
+    noise = rng.standard_normal((1000, 10))
+    bent = [z**2, np.sin(3 * z), np.exp(z), z**3]
+    frame = np.column_stack(
+        [
+            share * z[:, None] + np.sqrt(1 - share**2) * noise[:, :6],
+            np.stack(bent, 1) + noise[:, 6:] / 2,
+        ]
+    )
+    few, all_rows = matrix(frame), matrix(frame, queries=1024)
+    upper = np.triu_indices(10, 1)
+    apart = np.abs(few.array() - all_rows.array())[upper]
+    assert 0 < np.median(apart) <= 0.003
+    assert 0.1 < apart.max() <= 0.14
+    widest = (all_rows.array("upper") - all_rows.array("lower"))[upper][apart.argmax()]
+    assert widest == pytest.approx(0.6, abs=0.05)
+    assert all_rows.array()[0, 9] == pytest.approx(
+        estimate(frame[:, 0], frame[:, 9]).median, abs=1e-6
+    )
 
 
 def test_the_array_is_symmetric_and_blank_on_the_diagonal():

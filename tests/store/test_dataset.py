@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 import mistdata
-from mistdata.errors import NotAStore, VerificationFailed
+from mistdata.errors import BadCondition, NotAStore, VerificationFailed
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
@@ -153,6 +153,41 @@ def test_a_condition_that_is_not_sql_is_one_line(ds, condition):
     with pytest.raises(ValueError, match=r"^where ") as caught:
         ds.where(condition)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("famly = 'a'", "no column 'famly'; did you mean 'family'?"),
+        ("family = gaussian", "no column 'gaussian'; words take single quotes, as 'train'"),
+        ("n >", "it ends too early"),
+        ("(n > 3", "it ends too early"),
+        ("", "it ends too early"),
+        ("n > 3 adn n < 9", 'syntax error at or near "adn"'),
+        ("n = 'a'", "Could not convert string 'a' to INT32"),
+    ],
+)
+def test_of_a_condition_only_what_is_wrong_is_said(ds, condition, reason):
+    with pytest.raises(BadCondition) as caught:
+        ds.where(condition)
+    assert str(caught.value) == f"where {condition!r}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("n < 0", ""),
+        ("FAMILY = 'gausian-lvm'", ": no family is 'gausian-lvm'; did you mean 'gaussian-lvm'?"),
+        ("split in ('qqq', 'rrr') and n > 1", ": no split is 'qqq'"),
+        ("family like 'q%'", ""),
+        ("family = 'gaussian-lvm' and split = 'trian'", ": no split or family is 'trian'; did you"
+         " mean 'train'?"),
+    ],
+)  # fmt: skip
+def test_where_nothing_is_met_a_word_that_is_not_there_is_named(ds, condition, reason):
+    with pytest.raises(BadCondition) as caught:
+        ds.some_where(condition)
+    assert str(caught.value) == f"{ds.path}: no dataset meets {condition!r}{reason}"
 
 
 def test_a_condition_cannot_read_files(ds, tmp_path):

@@ -244,6 +244,12 @@ def test_a_split_that_is_not_there_is_refused(halves):
         splits(halves[0], "store", None)
 
 
+def test_a_misspelt_choice_gets_a_suggestion():
+    result = CliRunner().invoke(main, ["--config", "smal"])
+    assert result.exit_code == 2
+    assert "did you mean 'small'?" in result.output
+
+
 def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path):
     arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1"]
     result = CliRunner().invoke(main, [*arguments, "--steps", "2"])
