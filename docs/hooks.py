@@ -27,7 +27,7 @@ output, nothing else. If it fails, standard error has one line, or with `--json`
 Commands that take long show a bar with rate and time left, if standard error is a terminal, unless
 `--quiet` is given. Colours appear only on a terminal, and never where `NO_COLOR` is set to
 something or `TERM` is `dumb`. `mistdata completion bash` (or `zsh`, `fish`) prints a script that
-completes commands, options and published stores; its last line says how to install it."""
+completes commands, options and names; its last line says how to install it."""
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
