@@ -202,7 +202,7 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
             f"| {name} | {each['datasets']:,} | {each['mi']['median']:.2f}"
             f" ({each['mi']['most']:.1f}) | {each['loss']['median']:.1e}"
             f" ({each['loss']['most']:.1e}) | {each['roundtrip_max']:.1e} |"
-            f" {each['uncertified']} | {each['datasets'] / each['seconds']:.0f} |"
+            f" {each['uncertified']} | {each['datasets'] / each['seconds']:.2g} |"
         )
         sides = dict.fromkeys(
             f"![{found['modality']}: real above, adapted below](modalities/{name}-{side}.png)"
@@ -232,8 +232,9 @@ recipe `pipelines/modality-*.toml` is generated through the flows that it names.
 ## Do labels survive?
 
 Every dataset is certified on the single-precision values that are stored: nats that may have been
-lost, and the largest error of a latent that is recovered. The speed is that of two workers beside
-other work.
+lost, and the largest error of a latent that is recovered. A recipe may keep, with a flag, what the
+certificate does not hold for (`keep_uncertified`); the largest figures are then theirs. The speed is
+that of two workers beside other work.
 
 {stores}
 
