@@ -233,8 +233,8 @@ recipe `pipelines/modality-*.toml` is generated through the flows that it names.
 
 Every dataset is certified on the single-precision values that are stored: nats that may have been
 lost, and the largest error of a latent that is recovered. A recipe may keep, with a flag, what the
-certificate does not hold for (`keep_uncertified`); the largest figures are then theirs. The speed is
-that of two workers beside other work.
+certificate does not hold for (`keep_uncertified`); the largest figures are then theirs. The speed
+is that of two workers beside other work.
 
 {stores}
 
