@@ -211,6 +211,8 @@ def _check_catalog(store: Path, planned: catalog.Table, report: Report) -> catal
         return None
     if not np.isfinite(catalog.to_numpy(table["mi"])).all():
         report.add(ledger.CATALOG, "an MI is not a finite number")
+    for name in catalog.underived(table):
+        report.add(ledger.CATALOG, f"{name} does not follow from the other columns")
     return table
 
 

@@ -17,7 +17,9 @@ shift 3
 mistdata=$(command -v mistdata) || { echo "slurm.sh: mistdata is not on the PATH" >&2; exit 2; }
 
 fill="'$mistdata' generate '$recipe' '$store' --part \$SLURM_ARRAY_TASK_ID/$jobs"
+# Without core binding a task sees all cores of its node: it takes those that it asked for.
+fill+=" --workers \${SLURM_CPUS_PER_TASK:-1}"
 array=$(sbatch --parsable --job-name=mistdata-fill --array="0-$((jobs - 1))" "$@" --wrap "$fill")
-seal=$(sbatch --parsable --job-name=mistdata-seal --dependency="afterok:$array" \
-    --kill-on-invalid-dep=yes --ntasks=1 --wrap "'$mistdata' seal '$store'")
+seal=$(sbatch "$@" --parsable --job-name=mistdata-seal --dependency="afterok:$array" \
+    --kill-on-invalid-dep=yes --ntasks=1 --cpus-per-task=1 --wrap "'$mistdata' seal '$store'")
 echo "$array $seal"

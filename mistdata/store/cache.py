@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mistdata.errors import MistdataError, VerificationFailed
-from mistdata.store.commit import make_folder, sha256_of, write_whole
+from mistdata.store.commit import is_leftover, make_folder, sha256_of, write_whole
 
 FOLDER = "MISTDATA_CACHE"
 SIZE = "MISTDATA_CACHE_GB"
 GIGABYTES = 50.0
+_COPY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,14 @@ class Cache:
         return path
 
     def _make_room(self, size: int) -> None:
-        """Remove the copies that were not used for longest until `size` more bytes fit."""
+        """Remove the copies that were not used for longest until `size` more bytes fit.
+
+        Whatever else lies in the folder is somebody's, and stays.
+        """
         found = []
         for path in self.folder.iterdir():
+            if not (_COPY.fullmatch(path.name) or is_leftover(path)):
+                continue
             try:
                 status = path.stat()
             except FileNotFoundError:

@@ -86,6 +86,9 @@ _LABEL_NAMES = set(LABELS.names) - {"dataset_id"}
 _DERIVED = {"flags", "oracle_se"}
 PLANNED = pa.schema([f for f in CATALOG if f.name not in _LABEL_NAMES | _DERIVED])
 # Catalogs written before these columns existed are read with nulls in them.
+_OPTIONAL = {"flow_x", "flow_y"}  # of what is planned: null where no flow carries the side
+_ALWAYS = [*(set(PLANNED.names) - _OPTIONAL), "mi", "mi_method", "params", "crc32c"]
+_LEAST = {"n": 1, "dim_x": 1, "dim_y": 1, "shard": 0, "offset": 0}
 _LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se", *LATER_LABELS}
 ALLOWED_LOSS = 1e-3  # of 1 + I: what a certified dataset may have lost to its flow and rounding
 UNCERTIFIED = 1  # in `flags`: carried by a flow without a certificate that it lost no more
@@ -140,15 +143,45 @@ def _with_later(labels: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]
 
 
 def build_catalog(planned: pa.Table, labels: pa.Table) -> pa.Table:
-    """Join what was planned with the labels; both hold the same datasets in the same order."""
-    assert planned["dataset_id"].equals(labels["dataset_id"])
+    """Join what was planned with the labels of the same datasets, in the same order.
+
+    Raises:
+        DamagedTable: they are of other datasets.
+    """
+    if not planned["dataset_id"].equals(labels["dataset_id"]):
+        raise DamagedTable("receipts and plan are of other datasets")
     columns = {name: planned[name] for name in PLANNED.names}
     columns |= {name: labels[name] for name in LABELS.names}
-    columns["flags"] = _flags(planned, labels)
-    roots = pc.sqrt(planned["n"].cast(pa.float64()))
-    columns["oracle_se"] = pc.divide(labels["pmi_std"], roots)
+    columns |= _derived(planned, labels)
     arrays = [_column(columns[field.name], field.type) for field in CATALOG]
     return pa.Table.from_arrays(arrays, schema=CATALOG)
+
+
+def _derived(planned: pa.Table, labels: pa.Table) -> dict[str, Any]:
+    """Return the columns that follow from others."""
+    roots = pc.sqrt(planned["n"].cast(pa.float64()))
+    return {
+        "flags": pa.chunked_array([_flags(planned, labels)]),
+        "oracle_se": pc.divide(labels["pmi_std"], roots),
+    }
+
+
+def underived(table: pa.Table) -> list[str]:
+    """Name the columns of a catalog that do not follow from those that they derive from.
+
+    A column of nulls is none: the catalog was written before there was one.
+    """
+    known = {
+        name: values
+        for name, values in _derived(table, table).items()
+        if table[name].null_count < len(table)
+    }
+    return [name for name, values in known.items() if not _same_numbers(table[name], values)]
+
+
+def _same_numbers(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    first, second = (to_numpy(each.cast(pa.float64())) for each in (one, other))
+    return np.array_equal(first, second, equal_nan=True)
 
 
 def _flags(planned: pa.Table, labels: pa.Table) -> pa.Array:
@@ -329,9 +362,16 @@ def sizes(table: pa.Table) -> Array:
 
 
 def row(table: pa.Table, position: int) -> dict[str, Any]:
-    """Return one row as a mapping from column to Python value; `params` is decoded."""
+    """Return one row as a mapping from column to Python value; `params` is decoded.
+
+    Raises:
+        DamagedTable: its parameters are not JSON.
+    """
     found: dict[str, Any] = table.slice(position, 1).to_pylist()[0]
-    return found | {"params": json.loads(found["params"])}
+    try:
+        return found | {"params": json.loads(found["params"])}
+    except (ValueError, RecursionError):
+        raise DamagedTable(f"dataset {found['dataset_id']}: params is not JSON") from None
 
 
 def to_numpy(column: pa.ChunkedArray) -> Array:
@@ -372,7 +412,7 @@ def _read_as(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(source, memory_map=False, partitioning=None)
         table.validate(full=True)  # an index may point outside its dictionary
         _require_format(table.schema)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedTable(f"{path}: {_one_line(error)}") from None
     for field in schema:
         if field.name not in table.column_names and field.name in _LATER:
@@ -381,14 +421,27 @@ def _read_as(path: Path, schema: pa.Schema) -> pa.Table:
             raise DamagedTable(f"{path}: the column {field.name} is missing")
         elif table.schema.field(field.name).type != field.type:
             raise DamagedTable(f"{path}: the column {field.name} is not of type {field.type}")
+    _require_sound(path, table)
     return table
+
+
+def _require_sound(path: Path, table: pa.Table) -> None:
+    """Refuse what no reader could make sense of: no rows, gaps, no size."""
+    if not len(table):
+        raise DamagedTable(f"{path}: it has no rows")
+    for name in table.column_names:
+        if name in _ALWAYS and table[name].null_count:
+            raise DamagedTable(f"{path}: the column {name} has gaps")
+        if name in _LEAST and pc.min(table[name]).as_py() < _LEAST[name]:
+            raise DamagedTable(f"{path}: the column {name} has a value below {_LEAST[name]}")
 
 
 def _require_format(schema: pa.Schema) -> None:
     text = (schema.metadata or {}).get(_KEY)
     if text is None:
         raise ValueError("not a table of mistdata")
-    if json.loads(text).get("format") != FORMAT:
+    found = json.loads(text)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}")
 
 

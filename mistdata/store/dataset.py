@@ -335,6 +335,7 @@ def _open_sealed(
         if sha256_of(file) != sha256s[ledger.CATALOG]:
             raise VerificationFailed(f"{file}: not the one in the manifest")
     table = catalog.read_catalog(file)
+    _require_inside(file, manifest, table)
     if entry is not None:
         published.require_published(store, entry, manifest, table)
     return MetaDataset(store, manifest.digest, values, table, manifest, verify)
@@ -372,6 +373,15 @@ def _require_rows(shapes: Array, first: Array, rows: int) -> None:
     left = shapes[:, 0] - first
     if left.size and left.min() < rows:
         raise ValueError(f"rows = {rows}: a dataset has only {max(left.min(), 0)}")
+
+
+def _require_inside(file: Path, manifest: Manifest, table: catalog.Table) -> None:
+    """Check that every dataset lies within the shards of its split."""
+    splits, position = catalog.positions(table["split"])
+    lengths = np.array([manifest.shards.get(split, 0) for split in splits]) * manifest.shard_length
+    ends = catalog.to_numpy(table["offset"]).astype(float) + catalog.sizes(table)
+    if (ends > lengths[position]).any():
+        raise VerificationFailed(f"{file}: a dataset lies outside the shards of its split")
 
 
 def _require_sizes(store: Path, manifest: Manifest, values: Mapping[str, Values]) -> None:

@@ -43,10 +43,13 @@ def read(path: Path) -> dict[str, Any]:
     body, mark, end = content.rpartition(_MARK)
     if not mark or end != _checksum(body) + _END:
         raise DamagedDocument(f"{path}: the checksum is not that of the content")
-    document: dict[str, Any] = json.loads(content)
-    if document.pop("format") != FORMAT:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise DamagedDocument(f"{path}: not JSON, though its checksum is right") from None
+    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise DamagedDocument(f"{path}: written in another format than {FORMAT}")
-    del document["checksum"]
+    document.pop("checksum", None)
     return document
 
 

@@ -2,8 +2,12 @@
 
 import random
 import re
+import shutil
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import mistdata
@@ -12,7 +16,10 @@ from mistdata.inspect import inspect
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, generate
+from mistdata.repair import repair
 from mistdata.store import document
+from mistdata.store.commit import sha256_of
+from mistdata.store.seal import seal
 from mistdata.verify import verify
 from tests.brief import brief_plan
 
@@ -121,3 +128,93 @@ def test_a_manifest_cannot_count_more_shards_than_it_names(tmp_path, count):
     (store / "manifest.json").write_bytes(document.encode(forged))
     with pytest.raises(MistdataError, match="shard"):
         mistdata.open(store)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fuzz") / "store"
+    generate(brief_plan(), path, InProcess())
+    return path
+
+
+STRANGE_BODIES = {
+    "not UTF-8": b'{"format": "\xff"',
+    "not JSON": b"{format",
+    "a list": b'[1, {"format": 1',
+    "deep": b'{"format": ' + b"[" * 100_000,
+    "no format": b'{"name": 1',
+    "long number": b'{"format": ' + b"9" * 5_000,
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("body", STRANGE_BODIES.values(), ids=STRANGE_BODIES)
+def test_bytes_that_are_no_document_are_one_line_though_their_checksum_is_right(
+    store, tmp_path, name, body
+):
+    forged = shutil.copytree(store, tmp_path / "forged")
+    sealed = body + document._MARK + document._checksum(body) + document._END
+    (forged / name).write_bytes(sealed)
+    assert refused(lambda: verify(forged)) or verify(forged).problems
+    for reading in (inspect, mistdata.open, seal, partial(repair, executor=InProcess())):
+        refused(lambda reading=reading: reading(forged))
+
+
+def refused(reading):
+    """Return whether a store is refused; any other exception than ours is one too many."""
+    try:
+        reading()
+    except MistdataError as error:
+        assert "\n" not in str(error)
+        return True
+    return False
+
+
+FORGED = {
+    "a gap in dim_x": ("dim_x", None),
+    "no rows in a sample": ("n", 0),
+    "more rows than there are": ("n", 2**31 - 1),
+    "a negative place": ("offset", -4),
+    "a place far away": ("offset", 2**63 - 1),
+    "a gap in params": ("params", None),
+    "another split": ("split", "elsewhere"),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), FORGED.values(), ids=FORGED)
+def test_a_forged_catalog_is_refused_when_the_store_is_opened(store, tmp_path, column, value):
+    forged = forge_catalog(store, tmp_path / "forged", column, value)
+    assert refused(lambda: mistdata.open(forged))
+    assert refused(lambda: inspect(forged))
+    assert refused(lambda: verify(forged)) or verify(forged).problems
+
+
+@pytest.mark.parametrize(("column", "value"), [("flags", 5), ("oracle_se", -1.0)])
+def test_what_follows_from_other_columns_is_verified(store, tmp_path, column, value):
+    forged = forge_catalog(store, tmp_path / "forged", column, value)
+    assert any(f"{column} does not follow" in each.message for each in verify(forged).problems)
+
+
+def test_parameters_that_are_no_json_are_one_line(store, tmp_path):
+    forged = forge_catalog(store, tmp_path / "forged", "params", "{")
+    with pytest.raises(MistdataError, match=r"\Adataset 0: params is not JSON\Z"):
+        mistdata.open(forged)[0]
+
+
+def forge_catalog(store, out, column, value):
+    """Copy a store, change a value of its catalog and put the manifest's hash right."""
+    shutil.copytree(store, out)
+    path = out / "catalog.parquet"
+    table = pq.read_table(path)
+    field = table.schema.field(column)
+    values = [value, *table[column].to_pylist()[1:]]
+    array = pa.array(values, field.type.value_type if pa.types.is_dictionary(field.type) else None)
+    array = array.dictionary_encode() if pa.types.is_dictionary(field.type) else array
+    position = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(position, field, array.cast(field.type)), path)
+    manifest = document.read(out / "manifest.json")
+    manifest["files"]["catalog.parquet"] = {
+        "size": path.stat().st_size, "sha256": sha256_of(path),
+    }  # fmt: skip
+    (out / "manifest.json").write_bytes(document.encode(manifest, indent=2))
+    return out

@@ -293,8 +293,13 @@ def test_missing_and_refused_credentials_are_said(monkeypatch):
 def test_the_cache_is_bounded_and_checked(site, folder, cache, monkeypatch):
     shard = (folder / SHARD).stat().st_size
     monkeypatch.setenv("MISTDATA_CACHE_GB", str(2.5 * shard / 1e9))
+    (cache / "drafts").mkdir(parents=True)
+    (cache / "thesis.tex").write_text("somebody's" * shard)
+    os.utime(cache / "thesis.tex", (1, 1))
     opened = mistdata.open(f"{site.url}/store")
     assert same_values(opened, mistdata.open(folder))
+    (cache / "drafts").rmdir()
+    (cache / "thesis.tex").unlink()  # neither was a copy, so both are there
     held = sorted(cache.iterdir(), key=lambda path: path.stat().st_size)
     assert sum(path.stat().st_size for path in held) <= 2.5 * shard
     flip(held[-1], 100, 3)
