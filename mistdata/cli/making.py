@@ -167,7 +167,9 @@ def make_store(
     run = _run(filled, time.perf_counter() - began, executor.watcher.retries)
     if manifest is None:
         done = {"store": str(store), "sealed": False, "shards": shards}
-        text = f"{store}: {len(shards or [])} shards durable, not sealed"
+        count = len(shards or [])
+        word = "shard" if count == 1 else "shards"
+        text = f"{store}: {count} {word} durable; when every part is there, `mistdata seal`"
     else:
         done, text = _sealed(store, manifest)
     report(done | {"run": run}, as_json, f"{text}\n{_run_text(run)}")
