@@ -185,6 +185,8 @@ def prepare(store: Path, plan: Plan, folders: Folders) -> None:
     Raises:
         MistdataError: see `init_store`; or the store holds another flow.
     """
+    for given in filter(None, folders.sides):
+        load_flow(given)  # a damaged one is named before it is copied
     init_store(store, plan)
     for side, folder in zip(SIDES, folders.sides, strict=True):
         if folder is None:
@@ -404,7 +406,7 @@ def _certify(row: _Row, carried: list[tuple[Array, Array]]) -> Certificate:
         row.given,
         _recovered(row, carried),
         (stored_x, stored_y),
-        tuple((given, back) for carrier, given, back in latents if carrier is not None),
+        tuple(None if carrier is None else (given, back) for carrier, given, back in latents),
     )
 
 
@@ -434,4 +436,7 @@ def _refusal(found: Certificate, mi: float) -> str:
         what = f"{found.ties} stored rows equal another one"
     else:
         what = f"up to {found.mi_loss_bound:.3g} of {mi:.4g} nats may be lost"
-    return f"{what}; leave it out, or keep it, flagged, with keep_uncertified = true"
+    return (
+        f"{what}; leave it out, or keep it, flagged, with --keep-uncertified (in a recipe"
+        " keep_uncertified = true)"
+    )

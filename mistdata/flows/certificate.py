@@ -102,7 +102,7 @@ def certify(
     given: tuple[Array, Array],
     recovered: tuple[Array, Array],
     stored: tuple[Array, Array],
-    latents: tuple[tuple[Array, Array], ...],
+    latents: tuple[tuple[Array, Array] | None, ...],
 ) -> Certificate:
     """Certify one dataset.
 
@@ -111,12 +111,14 @@ def certify(
         given: x and y of the member.
         recovered: what comes back from what is stored.
         stored: both sides as they are stored.
-        latents: of every side that was carried, those given and those recovered.
+        latents: of every side, those given and those recovered; None for one that was not
+            carried, whose rows may well be equal.
     """
-    errors = [float(np.abs(back - there).max()) for there, back in latents]
+    errors = [float(np.abs(each[1] - each[0]).max()) for each in latents if each is not None]
+    carried = [side for side, each in zip(stored, latents, strict=True) if each is not None]
     return Certificate(
         nonfinite=int(sum((~np.isfinite(side)).sum() for side in stored)),
-        ties=sum(len(side) - len(np.unique(side, axis=0)) for side in stored),
+        ties=sum(len(side) - len(np.unique(side, axis=0)) for side in carried),
         roundtrip_max=max(errors, default=0.0),
         mi_loss_bound=loss_bound(member, given, recovered),
     )

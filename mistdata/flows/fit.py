@@ -7,6 +7,7 @@ bit for bit: what happens at a step is a function of the seed and the step.
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from base64 import b64encode
 from collections.abc import Callable
@@ -113,6 +114,7 @@ class Fit:
         rows = torch.from_numpy(modality.values.reshape(len(modality), -1))
         train, held_out = divide(len(rows), settings.held_out, settings.seed)
         self.train, self.held_out = rows[train], rows[held_out]
+        self.data = hashlib.sha256(modality.values.tobytes()).hexdigest()
         self.flow, self.about = self._build()
         self.flow.to(self.device, torch.float32)
         self.optimizer = torch.optim.AdamW(
@@ -233,7 +235,7 @@ class Fit:
     def _record(self) -> dict[str, Any]:
         return {
             "settings": asdict(self.settings),
-            "rows": [len(self.train), len(self.held_out)],
+            "data": self.data,
             "step": self.step,
             "best_step": self.best_step,
             "best_loss": self.best_loss,
@@ -249,10 +251,10 @@ class Fit:
         """
         tensors, record = unpack(path)
         own = self._record()
-        for name in ("settings", "rows"):
-            if record[name] != own[name]:
+        for name in ("settings", "data"):
+            if record.get(name) != own[name]:
                 raise MistdataError(
-                    f"{path}: an interrupted fit of other {name}, {record[name]}; go on with"
+                    f"{path}: an interrupted fit of other {name}, {record.get(name)}; go on with"
                     " these, or choose another folder"
                 )
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
@@ -291,7 +293,7 @@ def fit_flow(
         dimension, for images in bits per dimension, and the identity of the flow.
 
     Raises:
-        MistdataError: `out` holds a flow or an interrupted fit of other settings or rows, the
+        MistdataError: `out` holds a flow or an interrupted fit of other settings or data, the
             modality cannot be learned, or there is no such device.
     """
     out = Path(out)
@@ -341,6 +343,7 @@ def _finish(fit: Fit, out: Path) -> dict[str, Any]:
             "levels": modality.levels,
         },
         "rows": {"train": len(fit.train), "held_out": len(fit.held_out)},
+        "data_sha256": fit.data,
         "steps": fit.step,
         "best_step": fit.best_step,
         "nats": {"train": seen, "held_out": fit.best_loss},

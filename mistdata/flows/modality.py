@@ -159,7 +159,12 @@ def _image(values: Array, where: str) -> Modality:
         raise ModalityError(f"{where}: images must hold grey levels 0, 1, 2, ...; or --kind table")
     if grey.max() == grey.min():
         raise ModalityError(f"{where}: all pixels are the same")
-    return Modality(grey, "image", levels=256 if grey.max() > 127 else int(grey.max()) + 1)
+    return Modality(grey, "image", levels=_depth(int(grey.max())))
+
+
+def _depth(most: int) -> int:
+    """How many levels images have: of 8 bits or more a power of two, below just those seen."""
+    return most + 1 if most <= 127 else 1 << max(8, most.bit_length())
 
 
 def _read_array(path: Path, name: str | None) -> Array:
@@ -203,6 +208,15 @@ def _read_zarr(path: Path) -> Array:
         raise ModalityError(f"{path}: not a Zarr array, {error}") from None
 
 
+def _levels_of(picture: Any, path: Path) -> Array:
+    """Return all levels that an opened picture has, grey or of three colours."""
+    if picture.mode == "F":
+        raise ModalityError(f"{path}: pixels are not whole levels; save the pictures as .npy")
+    if picture.mode.startswith("I"):  # 16 bits and more
+        return np.asarray(picture)
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
+
+
 def _read_pictures(folder: Path) -> Array:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if not files:
@@ -214,8 +228,7 @@ def _read_pictures(folder: Path) -> Array:
     pictures = []
     for path in files:
         with Image.open(path) as opened:
-            mode = "L" if opened.mode in ("1", "L", "P", "I;16", "LA") else "RGB"
-            pictures.append(np.asarray(opened.convert(mode)))
+            pictures.append(_levels_of(opened, path))
         if pictures[-1].shape != pictures[0].shape:
             raise ModalityError(
                 f"{path}: all pictures must be of one size, {files[0].name} is"

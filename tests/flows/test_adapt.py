@@ -25,6 +25,7 @@ from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
 from mistdata.repair import repair
 from mistdata.store import ledger
+from mistdata.store.dataset import MetaDataset
 from mistdata.store.place import _client, place
 from mistdata.verify import verify
 from tests.damage import flip
@@ -156,6 +157,40 @@ def test_a_carried_store_is_intact_and_its_data_bear_out_its_labels(carried):
     assert not verify(carried).problems
     found = audit(carried, workers=1)
     assert not found.problems and len(found.components) == 8
+
+
+def test_bytes_that_do_not_bear_out_their_certificate_are_named(carried, monkeypatch):
+    """Whoever forges values can forge checksums too."""
+    read = MetaDataset.read
+
+    def blurred(self, positions):
+        packed = read(self, positions)
+        return packed._replace(values=packed.values.astype(np.float16).astype(np.float32))
+
+    monkeypatch.setattr(MetaDataset, "read", blurred)
+    found = audit(carried, workers=1)
+    certified = [each for each in found.problems if "certified to lose" in str(each)]
+    assert len(certified) > len(mistdata.open(carried)) / 2
+
+
+def test_a_discrete_side_that_stays_as_it_is_needs_no_distinct_rows(flows, tmp_path):
+    recipe = parse_recipe(RECIPE.replace(
+        'families = ["gaussian-dense", "student-identity", "copula-clayton", "mixture-inliers"]',
+        'family = "gaussian-sign"\nblocks = 2',
+    ).replace('["identity", "asinh"]', '["identity"]').replace(
+        "dim = { uniform = [1, 4] }", "dim = 2"), "recipe.toml")  # fmt: skip
+    generate(make_plan(recipe, 4), tmp_path / "signs", InProcess())
+    adapted(tmp_path / "signs", adapt.Folders(flows.x, None), tmp_path / "out")
+    assert set(mistdata.open(tmp_path / "out").column("flags")) == {0}
+
+
+def test_a_damaged_flow_is_named_before_it_is_copied(source, flows, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(flows.x, damaged)
+    flip(damaged / TENSORS, -1)
+    with pytest.raises(MistdataError, match=r"damaged/.*altered"):
+        adapted(source, adapt.Folders(damaged, flows.y), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

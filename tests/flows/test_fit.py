@@ -65,7 +65,7 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(kind, tmp_path):
     with pytest.raises(MistdataError, match="other settings"):
         other = FitSettings(**QUICK | {"steps": 61})
         fit_flow(modality_of(data, kind), tmp_path / "parts", other)
-    with pytest.raises(MistdataError, match="other rows"):
+    with pytest.raises(MistdataError, match="other data"):
         fit_flow(modality_of(data[:-40], kind), tmp_path / "parts", settings)
     parts = fit_flow(modality_of(data, kind), tmp_path / "parts", settings)
     assert parts["identity"] == whole["identity"]
@@ -97,6 +97,31 @@ def test_pictures_in_colour_keep_their_layout(tmp_path):
     fit_flow(modality, tmp_path / "flow", FitSettings(**QUICK | {"steps": 25}))
     flow = load_flow(tmp_path / "flow")
     assert np.abs(flow.decode(flow.encode(modality.values)) - modality.values).max() < 1e-6
+
+
+def test_pictures_keep_all_levels_that_they_have(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 4, 4)).astype(np.uint16)
+    for name in ("deep", "palette"):
+        (tmp_path / name).mkdir()
+    for number, pixels in enumerate(deep):
+        Image.fromarray(pixels).save(tmp_path / "deep" / f"{number:02}.png")
+        colours = Image.fromarray(np.stack([pixels % 200] * 3, axis=2).astype(np.uint8))
+        colours.quantize(16).save(tmp_path / "palette" / f"{number:02}.png")
+    modality = read_modality(tmp_path / "deep")
+    assert modality.levels == 4096
+    np.testing.assert_array_equal(modality.values, deep)
+    assert read_modality(tmp_path / "palette").shape == (4, 4, 3)
+
+
+def test_an_interrupted_fit_does_not_go_on_with_other_data(tmp_path):
+    def interrupt(steps):
+        raise KeyboardInterrupt
+
+    first, second = (np.random.default_rng(seed).normal(size=(60, 3)) for seed in (0, 1))
+    with pytest.raises(KeyboardInterrupt):
+        fit_flow(modality_of(first), tmp_path / "flow", FitSettings(**QUICK), advance=interrupt)
+    with pytest.raises(MistdataError, match="an interrupted fit of other data"):
+        fit_flow(modality_of(second), tmp_path / "flow", FitSettings(**QUICK))
 
 
 def test_the_command_fits_a_table_of_chosen_columns(tmp_path):
