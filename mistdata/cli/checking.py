@@ -162,11 +162,16 @@ def _as_begun(store: Path) -> str:
 
 
 def _require_intact(store: Path, found: Report) -> None:
+    from mistdata.store.ledger import FLOWS
     from mistdata.verify import FOREIGN
 
     if not found.ok:
         foreign = all(problem.message == FOREIGN for problem in found.problems)
         advice = f"`mistdata repair {store}{_as_begun(store)}` makes what is damaged again"
+        if any(problem.path.startswith(f"{FLOWS}/") for problem in found.problems):
+            advice = (
+                f"copy the flow back to {store / FLOWS}, as nothing makes it again; then {advice}"
+            )
         raise VerificationFailed(
             f"{store}: {counted(len(found.problems), 'problem')} found; "
             + ("delete or move what is not part of the store" if foreign else advice)

@@ -29,6 +29,7 @@ from mistdata.store.dataset import MetaDataset
 from mistdata.store.place import _client, place
 from mistdata.verify import verify
 from tests.damage import flip
+from tests.in_process import refuses
 from tests.servers import s3
 
 RECIPE = """
@@ -271,6 +272,7 @@ def test_an_altered_flow_is_caught_when_resuming_and_when_verifying(source, flow
     adapted(source, flows, out)
     flip(out / "flows" / "x" / TENSORS, -1)
     assert any("flows/x" in str(problem) for problem in verify(out).problems)
+    assert "copy the flow back" in refuses(5, "verify", out)
     with pytest.raises(MistdataError, match="altered"):
         load_flow(out / "flows" / "x")
     other = adapt.Folders(saved_flow(tmp_path / "other", 6, (6,), 9), flows.y)
