@@ -186,7 +186,8 @@ def test_no_scheduler_is_exit_3(tmp_path, small_recipe):
     options = ("--scheduler", "tcp://127.0.0.1:9")
     line = refuses(3, "generate", small_recipe, tmp_path / "s", *options)
     assert "mistdata: tcp://127.0.0.1:9: no Dask scheduler answers: " in line
-    assert "refused" in line and line.count("127.0.0.1") == 1
+    assert "refused" in line or "not within 30 s" in line  # what Dask saw last
+    assert line.count("127.0.0.1") == 1
 
 
 def test_a_file_that_is_no_scheduler_file_is_exit_2(tmp_path, small_recipe):
