@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import resource
 import shutil
 import subprocess
@@ -27,7 +26,6 @@ from statistics import linear_regression, median
 from typing import Any
 
 import click
-import numpy as np
 
 from benchmarks._measure import RECIPE, plan_slice, report, seconds, verdict, work_folder
 from benchmarks._pretence import nothing, pretend
@@ -37,6 +35,7 @@ from mistdata.pipeline.fill import fill_shard, init_store
 from mistdata.pipeline.generate import generate_shard
 from mistdata.pipeline.plan import Plan
 from mistdata.pipeline.run import Scheduler, generate
+from mistdata.store.commit import write_whole
 from mistdata.store.ledger import Shard
 from mistdata.store.seal import seal
 
@@ -49,20 +48,12 @@ REQUESTS = 0.15  # seconds to put 16 MiB and a receipt into a bucket: assumed, 1
 GIANTS = ((1_000_000, 1_000), (1_000_000_000, 1_000))
 
 
-def bare_write(values: np.ndarray, path: Path) -> None:
-    """Write values straight to disk and nothing else: no hash, no sync, no promised name."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
-    try:
-        os.write(descriptor, values.view(np.uint8).data)
-    finally:
-        os.close(descriptor)
-
-
 def fill_times(recipe: Path, folder: Path, shards: int = 8) -> dict[str, float]:
     """What a shard of a recipe costs: seconds of computing it, of a bare write, and of the whole.
 
     All are timed within the same call of `fill_shard`; medians over shards after the first, which
-    fills the caches of the families. `added` is what checksums, hash, sync, receipt and the rest
+    fills the caches of the families. A bare write is the store's own, past the page cache where
+    that can be, without hash and sync. `added` is what checksums, hash, sync, receipt and the rest
     of the whole add to the first two.
     """
     plan, store = plan_slice(AHEAD[recipe], recipe), folder / "filled"
@@ -75,7 +66,7 @@ def fill_times(recipe: Path, folder: Path, shards: int = 8) -> dict[str, float]:
         found = generate_shard(plan, shard)
         made.append(time.perf_counter() - began)
         bare = folder / "bare"
-        wrote.append(seconds(partial(bare_write, found[0], bare)))
+        wrote.append(seconds(partial(write_whole, bare, memoryview(found[0]))))
         bare.unlink()
         return found
 

@@ -17,7 +17,7 @@ from mistdata.pictures import panel
 from mistdata.report.bins import counts
 from mistdata.report.opening import opening
 from mistdata.store import catalog, ledger
-from mistdata.store.card import is_imported
+from mistdata.store.card import THEIRS, is_imported
 from mistdata.store.dataset import MetaDataset, open_store
 from mistdata.store.origin import LICENCE, derived_of
 
@@ -52,7 +52,7 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         "totals": {key: totals[key] for key in _TOTALS},
         "recipe": record.recipe,
         "splits": totals["splits"],
-        "licence": _licence(dataset),
+        "licence": THEIRS if is_imported(dataset.catalog) else LICENCE,
         "fingerprint": record.fingerprint,
         "derived": derived_of(record.recipe) is not None,
         "opening": opening(dataset),
@@ -72,10 +72,6 @@ _TOTALS = (
     "name", "version", "sealed", "plan", "digest", "mistdata", "seed", "limit", "datasets",
     "values_bytes", "unique_distributions", "shard_mib",
 )  # fmt: skip
-
-
-def _licence(dataset: MetaDataset) -> str:
-    return "as what it was imported from" if is_imported(dataset.catalog) else LICENCE
 
 
 def _with_formula(row: Mapping[str, Any]) -> dict[str, Any]:

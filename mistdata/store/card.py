@@ -39,7 +39,7 @@ generated stores that this one comes from.
 _UNCHECKED = """
 Labels whose `mi_method` is `imported` are those of the files; nothing was held against the data.
 """
-_THEIRS = "as what it was imported from"
+THEIRS = "as what it was imported from"
 _AUTHORS = "Authors of the files that it was imported from"
 
 COLUMNS = {
@@ -144,7 +144,7 @@ def cards(facts: Facts, table: catalog.Table, listed: tuple[int, str]) -> dict[s
         "name": facts.name,
         "description": _about(facts, table),
         "version": f"{facts.version}.0.0",
-        "license": _THEIRS if imported else LICENCE_URL,
+        "license": THEIRS if imported else LICENCE_URL,
         "keywords": ["mutual information", "synthetic data", "meta-learning"],
         "creator": {
             "@type": "sc:Organization",

@@ -46,10 +46,10 @@ def write_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         sync_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file that shows by itself whether it is whole; a power cut may take it back."""
     if isinstance(path, Remote):
-        path.write(content)
+        path.write(bytes(content))
         return
     with _temporary(path, [content], sync=False) as temporary:
         temporary.replace(path)
