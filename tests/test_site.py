@@ -1,13 +1,19 @@
 """The documentation builds without a warning; links lead somewhere; nothing remote is loaded."""
 
 import os
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from mkdocs.exceptions import PluginError
+
+from mistdata.distributions.families import FAMILIES
+from mistdata.distributions.transforms import TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src")}
@@ -46,6 +52,12 @@ def site(tmp_path_factory):
     return {path: Page(path) for path in folder.rglob("*.html") if path.name != "404.html"}
 
 
+@pytest.fixture
+def hooks(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "hooks.py")))
+
+
 def test_every_link_leads_to_a_page_and_a_heading(site):
     checked = 0
     for path, page in site.items():
@@ -71,3 +83,18 @@ def test_every_page_of_docs_is_in_the_site(site):
     names = {path.parent.name for path in site}
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} - names == {"index"}
     assert {page.stem for page in (ROOT / "docs" / "tutorials").glob("*.md")} <= names
+
+
+def test_every_formula_of_families_and_maps_is_set(site):
+    (path,) = [each for each in site if each.parent.name == "families"]
+    text = path.read_text()
+    assert text.count("<math ") == len(FAMILIES) + len(TRANSFORMS)
+    for formula in text.split("<math ")[1:]:
+        assert not set("\\^_√½") & set(formula.split("</math>")[0])
+
+
+def test_a_link_to_a_file_that_is_not_there_stops_the_build(hooks):
+    with pytest.raises(PluginError, match=r"docs/a.md: the link to gone.md leads nowhere"):
+        hooks._turned("[words](gone.md)", "docs/a.md")
+    assert hooks._turned("[words](../Makefile)", "docs/a.md") == "words"
+    assert hooks._turned("[words](../train/README.md#x)", "docs/a.md") == "[words](fitting.md#x)"

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.priors import Array
 from mistdata.inspect import inspect
 from mistdata.pictures import panel
+from mistdata.pipeline.label import DRAWS, STRICT_DRAWS
+from mistdata.pipeline.recipe import parse_recipe
 from mistdata.report.bins import counts
 from mistdata.report.opening import opening
 from mistdata.store import catalog, ledger
@@ -60,7 +63,7 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         "families": [_with_formula(row) for row in totals["families"]],
         "components": _components(dataset),
         "methods": _methods(dataset),
-        "checks": _checks(dataset),
+        "checks": _checks(dataset, record.recipe),
         "certificates": _certificates(dataset),
         "samples": _samples(dataset),
         "images": _images(store, dataset),
@@ -100,14 +103,38 @@ def _methods(dataset: MetaDataset) -> list[dict[str, Any]]:
     )
 
 
-def _checks(dataset: MetaDataset) -> dict[str, Any]:
-    """Labels that have a second opinion, and how far it is from the first."""
+def _checks(dataset: MetaDataset, recipe: str) -> dict[str, Any]:
+    """Second opinions: how many labels have one, and how far it is from them.
+
+    Returns:
+        datasets, median, worst: how many, and the differences in nats.
+        z: those of distinct distributions in standard errors, mean, deviation, share within ±1 and
+            beyond ±5, and the largest; None where the numbers of draws are not known.
+    """
     (found,) = catalog.query_rows(
         "SELECT count(mi_check) AS datasets, coalesce(median(abs(mi - mi_check)), 0) AS median,"
         " coalesce(max(abs(mi - mi_check)), 0) AS worst FROM catalog WHERE isfinite(mi_check)",
         catalog=dataset.catalog,
     )
-    return found
+    return {**found, "z": None if derived_of(recipe) is not None else _scores(dataset, recipe)}
+
+
+def _scores(dataset: MetaDataset, recipe: str) -> dict[str, Any] | None:
+    """Figures of z = (mi_check - mi) / (pmi_std / √draws)."""
+    splits = parse_recipe(recipe, "plan.json").splits
+    draws = [STRICT_DRAWS if split.strict else DRAWS for split in splits]
+    table = pa.table({"name": [split.name for split in splits], "draws": draws})
+    (found,) = catalog.query_rows(
+        "WITH opinions AS (SELECT DISTINCT split, distribution_id, mi, mi_check, pmi_std"
+        " FROM catalog WHERE isfinite(mi_check) AND pmi_std > 1e-9),"
+        " scored AS (SELECT (mi_check - mi) / pmi_std * sqrt(draws) AS z"
+        " FROM opinions JOIN splits ON split::VARCHAR = name)"
+        " SELECT count(*) AS count, avg(z) AS mean, coalesce(stddev_pop(z), 0) AS deviation,"
+        " avg((abs(z) <= 1)::INT) AS within_1, avg((abs(z) > 5)::INT) AS beyond_5,"
+        " max(abs(z)) AS largest FROM scored",
+        catalog=dataset.catalog, splits=table,
+    )  # fmt: skip
+    return found if found["count"] else None
 
 
 def _certificates(dataset: MetaDataset) -> dict[str, Any] | None:

@@ -122,6 +122,7 @@ def test_what_is_imported_claims_no_licence_and_no_seed(tmp_path):
     assert found["licence"] == "as what it was imported from"
     assert found["derived"] is True
     assert found["families"][0]["formula"] == "–"
+    assert found["checks"]["z"] is None
 
 
 def test_components_and_methods_cover_every_dataset(small_store, facts):
@@ -130,6 +131,20 @@ def test_components_and_methods_cover_every_dataset(small_store, facts):
     assert sum(each["datasets"] for each in facts["methods"]) == len(dataset)
     assert facts["totals"]["digest"] == dataset.digest
     assert facts["certificates"] is None
+
+
+def test_second_opinions_are_scored_by_their_draws(small_store, facts):
+    rows = mistdata.open(small_store).catalog.to_pandas()
+    rows = rows[rows.mi_check.notna() & (rows.pmi_std > 1e-9)]
+    rows = rows.drop_duplicates(["split", "distribution_id", "mi_check"])
+    draws = np.where(rows.split == "train", 64, 1024)  # as docs/labels.md has it
+    z = (rows.mi_check - rows.mi) / rows.pmi_std * np.sqrt(draws)
+    found = facts["checks"]["z"]
+    assert found["count"] == len(z) > 50
+    assert found["mean"] == pytest.approx(z.mean()) and found["beyond_5"] == (abs(z) > 5).mean()
+    assert found["deviation"] == pytest.approx(z.std(ddof=0)) == pytest.approx(1, abs=0.3)
+    assert found["within_1"] == pytest.approx((abs(z) <= 1).mean())
+    assert found["largest"] == pytest.approx(abs(z).max())
 
 
 def test_samples_lie_on_their_panels(facts):
