@@ -36,6 +36,7 @@ from mistdata.store.commit import sha256_of
 from mistdata.store.ledger import Manifest
 
 LEAST_ROWS = 8
+_SHARD_MIB = 16  # unless everything is smaller
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -92,7 +93,7 @@ def import_pickles(
     *,
     name: str,
     version: int = 1,
-    shard_mib: int = 16,
+    shard_mib: int | None = None,
     skip_bad: bool = False,
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_written: Callable[[int], None] = lambda datasets: None,
@@ -106,7 +107,7 @@ def import_pickles(
         out: the folder of the new store.
         name: of it.
         version: of it.
-        shard_mib: size of its shards.
+        shard_mib: size of its shards; None for 16, or less where every split is smaller.
         skip_bad: leave out datasets that cannot be used, instead of refusing the file.
         on_start: called with (datasets already durable, datasets in all).
         on_written: called with the datasets of every shard made durable.
@@ -131,6 +132,7 @@ def import_pickles(
     if len({each.sha256 for each in kept}) < len(kept):
         raise MistdataError("a file was named twice: its datasets would be there twice")
     table = _numbered(catalog.joined(tables))
+    shard_mib = shard_mib or _shard_mib(table)
     length = shard_mib * MIB // 4
     table, order = arranged(table, length)
     files_of = np.repeat(np.arange(len(kept)), [len(each.places) for each in kept])
@@ -304,6 +306,15 @@ def _numbered(table: Table) -> Table:
     columns["distribution_id"] = catalog.whole(distribution)
     columns["seed_key"] = catalog.seed_keys(np.full_like(split, -1), split, distribution)
     return catalog.typed(columns)
+
+
+def _shard_mib(table: catalog.Table) -> int:
+    """The default size of shards: one is written whole, however little is in it."""
+    sizes = 4 * catalog.to_numpy(table["n"]).astype(np.int64)
+    sizes *= catalog.to_numpy(table["dim_x"]) + catalog.to_numpy(table["dim_y"])
+    _, splits = catalog.positions(table["split"])
+    largest = int(np.bincount(splits, weights=sizes).max())
+    return min(_SHARD_MIB, -(-largest // MIB))
 
 
 def _recipe(kept: Sequence[_Kept], name: str, version: int, shard_mib: int) -> str:

@@ -75,6 +75,16 @@ def test_every_dataset_comes_back_to_the_bit(protocol, tmp_path):
     assert 'by = "import"' in recipe and 'file = "meta_dataset_part2.pkl"' in recipe
 
 
+def test_small_files_make_small_shards(tmp_path):
+    small = written(tmp_path / "small.pkl", entries())
+    large = written(tmp_path / "large.pkl", [entry(i, rows=20_000, dim=5) for i in range(3)])
+    sizes = [import_pickles([("train", f)], tmp_path / f.stem, name="x") for f in (small, large)]
+    shards = [
+        [path.stat().st_size for path in (tmp_path / f.stem).rglob("c/*")] for f in (small, large)
+    ]
+    assert [max(each) >> 20 for each in shards] == [1, 3], sizes
+
+
 def test_arrays_of_every_order_and_kind_are_read(tmp_path):
     arrays = [np.arange(6, dtype=kind).reshape(2, 3) for kind in ("<f8", ">f4", "i2", "u1", "=f2")]
     arrays += [

@@ -188,7 +188,7 @@ class Bar:
 
         self._bar = tqdm(
             total=total, initial=done, unit=f" {self._unit}", disable=not is_watched(),
-            smoothing=0.05, bar_format=_BAR, dynamic_ncols=True,
+            smoothing=0.3, bar_format=_BAR, dynamic_ncols=True,
         )  # fmt: skip
 
     def advance(self, count: int) -> None:

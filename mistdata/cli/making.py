@@ -15,6 +15,7 @@ from mistdata.cli.console import (
     Choice,
     bytes_text,
     command,
+    counted,
     good,
     json_option,
     progress,
@@ -225,7 +226,7 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
         "shards": shards,
         "bytes": size,
     }
-    text = f"{datasets:,} datasets in {shards:,} shards, {bytes_text(size)}"
+    text = f"{counted(datasets, 'dataset')} in {counted(shards, 'shard')}, {bytes_text(size)}"
     return done, f"{store}: {good('sealed')}, {text}\ndigest {manifest.digest}"
 
 
@@ -364,7 +365,7 @@ _COUNTED = {
 @click.argument("files", type=_SplitFile(), nargs=-1, required=True, metavar="[SPLIT=]FILE...")
 @click.argument("out", type=written_store_path)
 @click.option("--skip-bad", is_flag=True, help="Leave out and count what cannot be used.")
-@_derived_options("16")
+@_derived_options("16, or less where every split is smaller")
 def import_store(
     files: tuple[tuple[str, Path], ...],
     out: Path,
@@ -384,7 +385,7 @@ def import_store(
 
     with progress("datasets") as bar:
         found = import_pickles(
-            files, out, name=name, version=version, shard_mib=shard_mib or 16, skip_bad=skip_bad,
+            files, out, name=name, version=version, shard_mib=shard_mib, skip_bad=skip_bad,
             on_start=bar.start, on_written=bar.advance,
         )  # fmt: skip
     done, text = _sealed(out, found.manifest)

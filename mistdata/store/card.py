@@ -187,7 +187,7 @@ def export_card(facts: Facts, table: catalog.Table, export: Export) -> bytes:
     by = f"`mistdata export --to {export.kind}`, version {export.mistdata}"
     parts = _Parts(
         title=title,
-        tag=export.kind,
+        tag="parquet" if export.kind == "hf" else export.kind,
         configs=_configs("default", export.files) if export.files else "",
         reading=f"{export.contents}\n\n```python\n{export.snippet}```",
         columns={name: columns[name] for name in export.columns},

@@ -6,7 +6,7 @@ Where the page is wide enough, no table is cut off.
 import re
 import shutil
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 
@@ -67,6 +67,35 @@ def page(request, browser, address):
     assert problems == []
 
 
+@pytest.fixture
+def carried(browser, carried_store, tmp_path):
+    """The page of a store that flows carried, and the requests and errors there were."""
+    write_page(tmp_path / "carried.html", collect(carried_store))
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    opened = context.new_page()
+    problems = []
+    opened.on("console", lambda message: problems.append(message.text))
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto((tmp_path / "carried.html").as_uri())
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def test_pictures_and_certificates_of_a_carried_store(carried, carried_store):
+    assert carried.locator("#images canvas").count() == 4
+    painted = carried.locator("#images canvas").evaluate_all(
+        "all => all.map(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+        ".map(data => new Set(data).size)"
+    )
+    assert min(painted) > 10  # shades
+    flagged = sum(mistdata.open(carried_store).column("flags") > 0)
+    assert carried.text_content("#certificates-text").startswith(f"{flagged} datasets are flagged")
+    assert carried.locator("#certificates tbody tr").count() == 2
+    overflow = carried.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
+
+
 def test_filters_change_the_charts(page):
     assert page.text_content("#chosen") == "260 datasets"
     before = page.inner_html("#charts")
@@ -79,11 +108,10 @@ def test_filters_change_the_charts(page):
 
 def test_choices_that_no_dataset_meets_say_so(page, small_store):
     catalog = mistdata.open(small_store)
+    components = set(catalog.column("component"))
+    families, transforms = (sorted({c.split("/")[part] for c in components}) for part in (0, 1))
     family, transform = next(
-        (family, transform)
-        for family in sorted(set(catalog.column("family")))
-        for transform in sorted(set(catalog.column("transform_x")))
-        if f"{family}/{transform}" not in set(catalog.column("component"))
+        each for each in product(families, transforms) if "/".join(each) not in components
     )
     page.select_option("#family", family)
     page.select_option("#transform", transform)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_digits
 
 import mistdata
 from mistdata.cli import cli
@@ -18,26 +18,6 @@ from mistdata.flows.fit import divide
 from mistdata.report import collect, write_page
 from mistdata.report.bins import mi_edges, whole_edges
 from mistdata.verify import verify
-
-CARRIED = """
-name = "carried"
-version = 1
-seed = 5
-shard_mib = 1
-
-[flow]
-x = "digits"
-y = "wine"
-keep_uncertified = true
-
-[split.train]
-datasets = 20
-n = 50
-dim = 3
-
-[[split.train.mixture]]
-families = ["gaussian-dense", "student-identity"]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -198,22 +178,9 @@ def test_the_command_writes_page_and_picture(tmp_path, small_store):
     assert "the audit is of another store" in run.output
 
 
-def test_a_carried_store_shows_real_rows_beside_adapted_ones(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    digits, wine = load_digits(), load_wine()
-    np.save("digits.npy", digits.images.astype(np.uint8))
-    np.save("wine.npy", wine.data)
-    run = CliRunner().invoke
-    quick = ["--layers", "1", "--hidden", "8", "--steps", "50"]
-    Path("recipe.toml").write_text(CARRIED)
-    for command in (
-        ["flow-fit", "digits.npy", "digits", *quick],
-        ["flow-fit", "wine.npy", "wine", *quick, "--examples", "5"],
-        ["generate", "recipe.toml", "out", "--in-process"],
-    ):
-        done = run(cli, command)
-        assert done.exit_code == 0, done.output
-    found = collect(Path("out"))["images"]
+def test_a_carried_store_shows_real_rows_beside_adapted_ones(tmp_path, carried_store):
+    digits = load_digits()
+    found = collect(carried_store)["images"]
     assert [(each["side"], each["what"]) for each in found] == [
         ("x", "real"), ("x", "adapted"), ("y", "real"), ("y", "adapted")
     ]  # fmt: skip
@@ -223,4 +190,4 @@ def test_a_carried_store_shows_real_rows_beside_adapted_ones(tmp_path, monkeypat
     shown = np.array(found[0]["pixels"]).reshape(-1, 8, 8)
     np.testing.assert_array_equal(shown, (255 * digits.images[held_out] / 16).astype(np.uint8))
     assert np.std(found[1]["pixels"]) > 40  # digits, not noise around grey
-    write_page(tmp_path / "page.html", collect(Path("out")))
+    write_page(tmp_path / "page.html", collect(carried_store))
