@@ -28,6 +28,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,8 +44,12 @@ from mistdata.store.dataset import MetaDataset, open_store
 from mistdata.store.ledger import read_record
 from mistdata.threads import one_thread
 
+if TYPE_CHECKING:
+    from mistdata.flows.certificate import Certificate
+
 Z_COMPONENT = 5.0  # a false alarm once in 1.7 million components
 Z_DATASET = 8.0
+LOG_DET_ERROR = 1e-6  # a column, of a flow there and back in double precision
 ROWS_FOR_Z = 100  # fewer rows are not yet normal enough to accuse a dataset by itself
 WORST = 10
 
@@ -59,6 +64,7 @@ class Audited:
         mean, variance: of the pointwise mutual information over the stored rows, the variance at
             least the known one; NaN where the family has no density.
         problem: what contradicts the label, or nothing.
+        certificate: derived again, where flows carried the dataset.
     """
 
     dataset_id: int
@@ -69,6 +75,7 @@ class Audited:
     mean: float
     variance: float
     problem: str
+    certificate: Certificate | None = None
 
     @property
     def z(self) -> float:
@@ -101,21 +108,25 @@ class Audit:
     Attributes:
         store: its folder.
         datasets: how many labels were computed again.
+        weighed: how many are behind `z_mean`, `z_std` and `z_above_3`.
         components: one entry per component, the most suspicious first.
         z_mean, z_std, z_above_3: of the z of the datasets with 100 rows or more; of a sound store
             about 0, 1 and 0.0027.
         worst: the datasets with the largest |z|.
         problems: what contradicts the labels, one line each.
+        certificates: what was derived again of datasets that flows carried, over all of them.
     """
 
     store: str
     datasets: int = 0
+    weighed: int = 0
     components: list[ComponentAudit] = field(default_factory=list)
     z_mean: float = 0.0
     z_std: float = 0.0
     z_above_3: float = 0.0
     worst: list[Audited] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    certificates: dict[str, float] | None = None
 
     @property
     def ok(self) -> bool:
@@ -154,7 +165,7 @@ def audit(
 def summarise(store: Path, found: Iterable[Audited]) -> Audit:
     """Weigh the evidence of all datasets together."""
     rows = list(found)
-    result = Audit(str(store), len(rows))
+    result = Audit(str(store), len(rows), certificates=_certificates(rows))
     with_density = [row for row in rows if math.isfinite(row.variance)]
     groups: dict[str, list[Audited]] = defaultdict(list)
     for row in with_density:
@@ -162,6 +173,7 @@ def summarise(store: Path, found: Iterable[Audited]) -> Audit:
     components = [_component(name, members) for name, members in groups.items()]
     result.components = sorted(components, key=lambda each: (-abs(each.z), each.component))
     large = [row for row in with_density if row.n >= ROWS_FOR_Z]
+    result.weighed = len(large)
     if large:
         z = np.array([row.z for row in large])
         with np.errstate(invalid="ignore"):  # an infinite z has no deviation
@@ -178,6 +190,24 @@ def summarise(store: Path, found: Iterable[Audited]) -> Audit:
         if not abs(each.z) <= Z_COMPONENT
     ]
     return result
+
+
+def _certificates(rows: list[Audited]) -> dict[str, float] | None:
+    """Join the certificates; None where there are none."""
+    found = [(row.certificate, row.mi) for row in rows if row.certificate is not None]
+    if not found:
+        return None
+    each = [certificate for certificate, _ in found]
+    losses = [one.mi_loss_bound for one in each if one.mi_loss_bound is not None]
+    return {
+        "datasets": len(each),
+        "holding": sum(certificate.holds(mi) for certificate, mi in found),
+        "nonfinite": sum(one.nonfinite for one in each),
+        "ties": sum(one.ties for one in each),
+        "mi_loss_bound": max(losses, default=math.nan),
+        "roundtrip_max": max(one.roundtrip_max for one in each),
+        "log_det_error": max(one.log_det_error or 0.0 for one in each),
+    }
 
 
 def _component(name: str, rows: list[Audited]) -> ComponentAudit:
@@ -211,10 +241,9 @@ def audit_shard(store: Path, index: int) -> list[Audited]:
     rows = dataset.catalog.slice(shard.start, shard.stop - shard.start)
     labels = {name: catalog.to_numpy(rows[name]).tolist() for name in ("mi", "mi_error")}
     datasets = plan.datasets(shard.start, shard.stop)
-    rows_of = _rows_as_stored if plan.flows == (None, None) else _rows_behind_flows
     with one_thread():
         return [
-            _audit_dataset(plan, dataset, planned, mi, error, streams, rows_of)
+            _audit_dataset(plan, dataset, planned, mi, error, streams)
             for planned, mi, error in zip(datasets, labels["mi"], labels["mi_error"], strict=True)
         ]
 
@@ -239,7 +268,9 @@ def _rows_as_stored(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple
     return table[:, : planned.dim_x], table[:, planned.dim_x :]
 
 
-def _rows_behind_flows(plan: Plan, dataset: MetaDataset, planned: Planned) -> tuple[Array, Array]:
+def _rows_behind_flows(
+    plan: Plan, dataset: MetaDataset, planned: Planned
+) -> tuple[tuple[Array, Array], Certificate]:
     """Recover the rows of the member, and derive the certificate again."""
     from mistdata.flows.adapt import certified_loss, recertify
 
@@ -250,17 +281,13 @@ def _rows_behind_flows(plan: Plan, dataset: MetaDataset, planned: Planned) -> tu
     bound = certified_loss(found, plan.recipe.flow.grey_levels)
     if (bound is None) != (noted is None) or (bound or 0.0) > (noted or 0.0) + 1e-6:
         raise ValueError(f"certified to lose {noted} nats, the stored bytes say {bound}")
-    return rows
+    if not (found.log_det_error or 0.0) <= LOG_DET_ERROR * table.shape[1]:
+        raise ValueError(f"the log-determinants of its flows differ by {found.log_det_error:.2g}")
+    return rows, found
 
 
 def _audit_dataset(
-    plan: Plan,
-    dataset: MetaDataset,
-    planned: Planned,
-    mi: float,
-    error: float,
-    streams: Streams,
-    rows_of: Callable[[Plan, MetaDataset, Planned], tuple[Array, Array]],
+    plan: Plan, dataset: MetaDataset, planned: Planned, mi: float, error: float, streams: Streams
 ) -> Audited:
     member = member_of(planned, streams)
     precision = Precision(planned.n, plan.recipe.splits[planned.split].strict)
@@ -268,25 +295,32 @@ def _audit_dataset(
     problem = ""
     if abs(again.value - mi) > max(error, again.error) + 1e-9 * (1.0 + mi):
         problem = f"labelled {mi:.6g} nats, its distribution has {again.value:.6g}"
-    mean, variance = math.nan, math.nan
-    if member.has_density:
-        try:
-            rows = rows_of(plan, dataset, planned)
-            if plan.recipe.flow is not None and plan.recipe.flow.grey_levels:
-                return Audited(
-                    planned.dataset_id, planned.component.name, planned.n, mi, again.value,
-                    math.nan, math.nan, problem,
-                )  # fmt: skip
+    mean, variance, certificate = math.nan, math.nan, None
+    try:
+        if plan.recipe.flow is None:
+            rows = _rows_as_stored(plan, dataset, planned)
+        else:
+            rows, certificate = _rows_behind_flows(plan, dataset, planned)
+        if member.has_density and _is_faithful(plan, certificate, mi):
             mean, variance = _moments(member, *rows)
             variance = max(variance, (again.pmi_std or 0.0) ** 2)
-        except ValueError as failure:
-            problem = problem or f"not a sample of its distribution: {failure}"
+    except ValueError as failure:
+        problem = problem or f"not a sample of its distribution: {failure}"
     audited = Audited(
-        planned.dataset_id, planned.component.name, planned.n, mi, again.value, mean, variance, ""
-    )
-    if not problem and planned.n >= ROWS_FOR_Z and abs(audited.z) > Z_DATASET:
+        planned.dataset_id, planned.component.name, planned.n, mi, again.value, mean, variance,
+        "", certificate,
+    )  # fmt: skip
+    weighed = math.isfinite(mean) and planned.n >= ROWS_FOR_Z
+    if not problem and weighed and abs(audited.z) > Z_DATASET:
         problem = f"the stored rows say {mean:.4g} nats, the label {mi:.4g}: z = {audited.z:+.1f}"
     return replace(audited, problem=problem)
+
+
+def _is_faithful(plan: Plan, certificate: Certificate | None, mi: float) -> bool:
+    """Whether the rows that are recovered may be weighed: not where flows or grey levels lost."""
+    if certificate is None or plan.recipe.flow is None:
+        return True
+    return certificate.holds(mi) and not plan.recipe.flow.grey_levels
 
 
 def _moments(member: JointDistribution, x: Array, y: Array) -> tuple[float, float]:

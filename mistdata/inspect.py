@@ -17,6 +17,8 @@ from mistdata.store.ledger import PlanRecord
 _IDENTITY = "family, transform_x, transform_y, dim_x, dim_y, params"
 _STREAM = "seed_key[1] >= 0"  # imported datasets have a key, but no stream
 _UNIQUE = f"SELECT count(DISTINCT ({_IDENTITY})) AS count FROM catalog"
+_FLOWS = ("flow_x", "flow_y")
+_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -53,9 +55,30 @@ def inspect(store: Path, against: Path | None = None) -> dict[str, Any]:
         "overlap": _overlap(dataset.catalog),
         "families": _grouped(dataset.catalog, "family"),
         "components": _grouped(dataset.catalog, "component"),
+        "certificates": certificates(dataset),
         **({} if sealed else _progress(store)),
         **({} if against is None else {"against": _compare(record, dataset, against)}),
     }
+
+
+def certificates(dataset: MetaDataset) -> dict[str, Any] | None:
+    """What is certified of the datasets that flows carried; None for a store without flows.
+
+    Returns:
+        flows: the identities of each side.
+        flagged: datasets without a certificate that they lost no more than is allowed.
+        quantiles: levels of `mi_loss_bound` (nats) and `roundtrip_max`, which follow.
+    """
+    table = dataset.catalog
+    identities = {side: sorted(set(table[side].to_pylist()) - {None}) for side in _FLOWS}
+    if not any(identities.values()):
+        return None
+    flagged = int((dataset.column("flags") & catalog.UNCERTIFIED).astype(bool).sum())
+    figures: dict[str, list[float]] = {}
+    for name in ("mi_loss_bound", "roundtrip_max"):
+        values = np.array([v for v in table[name].to_pylist() if v is not None and np.isfinite(v)])
+        figures[name] = np.quantile(values, _LEVELS).tolist() if len(values) else []
+    return {"flows": identities, "flagged": flagged, "quantiles": list(_LEVELS), **figures}
 
 
 def _split(dataset: MetaDataset, split: str, unique: Mapping[str, int]) -> dict[str, Any]:

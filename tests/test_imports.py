@@ -31,7 +31,14 @@ DOWNHILL = {
     "derive": {"copying", "distributions.priors", "pipeline.recipe", "store"},
     "pickles": set(),
     "importing": {"copying", "distributions.priors", "pickles", "pipeline.recipe", "store"},
-    "report": {"distributions", "store", "inspect", "pictures"},
+    "report": {
+        "distributions",
+        "store",
+        "pipeline.label",
+        "pipeline.recipe",
+        "inspect",
+        "pictures",
+    },
     "cli": {
         "distributions",
         "store",

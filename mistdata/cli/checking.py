@@ -200,10 +200,11 @@ def _audit(store: Path) -> dict[str, Any]:
 
 def _audit_text(found: dict[str, Any]) -> str:
     lines = [
-        f"audited {found['datasets']:,} labels; z of datasets of 100 rows or more: mean"
-        f" {found['z_mean']:+.3f}, std {found['z_std']:.3f}, beyond 3: {found['z_above_3']:.2%}",
-        f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>12}",
+        f"audited {counted(found['datasets'], 'label')}; {_z_text(found)}",
+        *([] if found["certificates"] is None else [_certificates_text(found["certificates"])]),
     ]
+    if found["components"]:
+        lines.append(f"{'component':<48}{'datasets':>9}{'rows':>12}{'data - label':>14}{'Z':>12}")
     lines += [
         f"{c['component']:<48}{c['datasets']:>9,}{c['rows']:>12,}{c['difference']:>+14.5f}"
         f" nats{c['z']:>+7.2f}"
@@ -218,6 +219,24 @@ def _audit_text(found: dict[str, Any]) -> str:
         for row in found["worst"][:3]
     ]
     return "\n".join([*lines, *(f"  {problem}" for problem in found["problems"])])
+
+
+def _z_text(found: dict[str, Any]) -> str:
+    if not found["weighed"]:
+        return "no z: none has a density, 100 rows or more, and rows that were not rounded away"
+    return (
+        f"z of {counted(found['weighed'], 'dataset')} of 100 rows or more: mean"
+        f" {found['z_mean']:+.3f}, std {found['z_std']:.3f}, beyond 3: {found['z_above_3']:.2%}"
+    )
+
+
+def _certificates_text(found: dict[str, Any]) -> str:
+    return (
+        f"derived {counted(found['datasets'], 'certificate')} again: {found['holding']:,} hold;"
+        f" at most {found['mi_loss_bound']:.2g} nats lost, latents recovered within"
+        f" {found['roundtrip_max']:.2g}, log-determinants within {found['log_det_error']:.2g},"
+        f" {counted(found['ties'], 'equal row')}, {found['nonfinite']:,} not finite"
+    )
 
 
 def _require_borne_out(store: Path, found: dict[str, Any]) -> None:

@@ -256,6 +256,18 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {one}" + ("" if count == 1 else "s")
 
 
+def certificates_text(found: dict[str, Any], datasets: int) -> str:
+    """Write in a line what is certified of a store that flows carry."""
+    held = f"certificates: {datasets - found['flagged']:,} of {datasets:,} datasets hold"
+    if not found["mi_loss_bound"]:
+        return held
+    loss, errors = found["mi_loss_bound"], found["roundtrip_max"]
+    return (
+        f"{held}; half may have lost {loss[2]:.2g} nats or less, the most {loss[-1]:.2g}; latents"
+        f" come back within {errors[-1]:.2g}"
+    )
+
+
 def bytes_text(count: float) -> str:
     """Write a size with its unit."""
     for unit in ("bytes", "kB", "MB"):

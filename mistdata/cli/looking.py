@@ -12,6 +12,7 @@ import click
 from mistdata.cli.console import (
     OutputFile,
     bytes_text,
+    certificates_text,
     command,
     counted,
     json_option,
@@ -231,6 +232,8 @@ def inspect(store: Path, against: Path | None, as_json: bool) -> None:
     for name, split in summary["splits"].items():
         _print_split(name, split)
     _print_overlap(summary)
+    if summary["certificates"] is not None:
+        click.echo(certificates_text(summary["certificates"], summary["datasets"]))
     click.echo("")
     _print_contents(summary)
 

@@ -14,6 +14,7 @@ from mistdata.cli.computing import Computing, computing_options, portable_option
 from mistdata.cli.console import (
     Choice,
     bytes_text,
+    certificates_text,
     command,
     counted,
     good,
@@ -215,6 +216,10 @@ def seal(store: Path, as_json: bool) -> None:
 
 def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
     """What a sealed store is, for machines and for people."""
+    from mistdata.inspect import certificates
+    from mistdata.store.dataset import open_store
+    from mistdata.store.ledger import FLOWS
+
     datasets, shards = sum(manifest.datasets.values()), sum(manifest.shards.values())
     size = sum(each["size"] for each in manifest.files.values())
     done = {
@@ -227,7 +232,12 @@ def _sealed(store: Path, manifest: Any) -> tuple[dict[str, Any], str]:
         "bytes": size,
     }
     text = f"{counted(datasets, 'dataset')} in {counted(shards, 'shard')}, {bytes_text(size)}"
-    return done, f"{store}: {good('sealed')}, {text}\ndigest {manifest.digest}"
+    text = f"{store}: {good('sealed')}, {text}\ndigest {manifest.digest}"
+    if (store / FLOWS).is_dir():
+        found = done["certificates"] = certificates(open_store(store))
+        if found is not None:
+            text += f"\n{certificates_text(found, datasets)}"
+    return done, text
 
 
 @command("export")

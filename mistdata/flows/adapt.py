@@ -362,13 +362,14 @@ def recertify(
     flows = flows_of(store, plan)
     row = _row(planned, flows, Streams(plan.recipe.seed))
     stored = np.split(table, [planned.dim_x], axis=1)
-    carried = []
+    carried, errors = [], []
     for flow, side in zip(flows, stored, strict=True):
         back = side.astype(np.float64)
         if flow is not None:
-            back = flow.encode(back.reshape(len(back), *flow.shape))
+            back, error = flow.recover(back.reshape(len(back), *flow.shape))
+            errors.append(error)
         carried.append((side, back))
-    found = _certify(row, carried)
+    found = replace(_certify(row, carried), log_det_error=max(errors))
     return _recovered(row, carried), found
 
 

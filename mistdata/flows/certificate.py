@@ -43,12 +43,15 @@ class Certificate:
         mi_loss_bound: nats that may have been lost, -E[Δ] + ln E[e^D], at least 0, and three
             standard errors; infinite where the recovered rows are not finite; None where the
             member has no density.
+        log_det_error: largest difference of a flow's log-determinants there and back; None where
+            it was not asked for.
     """
 
     nonfinite: int
     ties: int
     roundtrip_max: float
     mi_loss_bound: float | None
+    log_det_error: float | None = None
 
     def holds(self, mi: float) -> bool:
         """Tell whether the label may stand: everything finite, no ties, a loss within bounds.

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.priors import Array
-from mistdata.inspect import inspect
+from mistdata.inspect import certificates, inspect
 from mistdata.pictures import panel
 from mistdata.pipeline.label import DRAWS, STRICT_DRAWS
 from mistdata.pipeline.recipe import parse_recipe
@@ -27,7 +26,6 @@ from mistdata.store.origin import LICENCE, derived_of
 SAMPLES = 24
 POINTS = 250  # of a sample
 IMAGES = 32
-_QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         "components": _components(dataset),
         "methods": _methods(dataset),
         "checks": _checks(dataset, record.recipe),
-        "certificates": _certificates(dataset),
+        "certificates": certificates(dataset),
         "samples": _samples(dataset),
         "images": _images(store, dataset),
         "audit": None if audit is None else _audit(store, audit),
@@ -123,35 +121,20 @@ def _scores(dataset: MetaDataset, recipe: str) -> dict[str, Any] | None:
     """Figures of z = (mi_check - mi) / (pmi_std / √draws)."""
     splits = parse_recipe(recipe, "plan.json").splits
     draws = [STRICT_DRAWS if split.strict else DRAWS for split in splits]
-    table = pa.table({"name": [split.name for split in splits], "draws": draws})
+    pairs = ", ".join(
+        f"('{split.name}', {count})" for split, count in zip(splits, draws, strict=True)
+    )
     (found,) = catalog.query_rows(
         "WITH opinions AS (SELECT DISTINCT split, distribution_id, mi, mi_check, pmi_std"
         " FROM catalog WHERE isfinite(mi_check) AND pmi_std > 1e-9),"
         " scored AS (SELECT (mi_check - mi) / pmi_std * sqrt(draws) AS z"
-        " FROM opinions JOIN splits ON split::VARCHAR = name)"
+        f" FROM opinions JOIN (VALUES {pairs}) AS splits(name, draws) ON split::VARCHAR = name)"
         " SELECT count(*) AS count, avg(z) AS mean, coalesce(stddev_pop(z), 0) AS deviation,"
         " avg((abs(z) <= 1)::INT) AS within_1, avg((abs(z) > 5)::INT) AS beyond_5,"
         " max(abs(z)) AS largest FROM scored",
-        catalog=dataset.catalog, splits=table,
+        catalog=dataset.catalog,
     )  # fmt: skip
     return found if found["count"] else None
-
-
-def _certificates(dataset: MetaDataset) -> dict[str, Any] | None:
-    """What is certified of datasets that flows carried; None for a store without flows."""
-    table = dataset.catalog
-    identities = {side: sorted(set(table[side].to_pylist()) - {None}) for side in _FLOWS}
-    if not any(identities.values()):
-        return None
-    flagged = int((dataset.column("flags") & catalog.UNCERTIFIED).astype(bool).sum())
-    figures: dict[str, list[float]] = {}
-    for name in ("mi_loss_bound", "roundtrip_max"):
-        values = np.array([v for v in table[name].to_pylist() if v is not None and np.isfinite(v)])
-        figures[name] = np.quantile(values, _QUANTILES).tolist() if len(values) else []
-    return {"flows": identities, "flagged": flagged, "quantiles": list(_QUANTILES), **figures}
-
-
-_FLOWS = ("flow_x", "flow_y")
 
 
 def _samples(dataset: MetaDataset) -> list[dict[str, Any]]:

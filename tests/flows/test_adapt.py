@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import mistdata
 from mistdata.audit import audit
+from mistdata.cli import cli
 from mistdata.cli.flowing import flow_adapt
 from mistdata.cli.making import generate as generate_command
 from mistdata.distributions import rebuild
@@ -158,6 +159,42 @@ def test_a_carried_store_is_intact_and_its_data_bear_out_its_labels(carried):
     assert not verify(carried).problems
     found = audit(carried, workers=1)
     assert not found.problems and len(found.components) == 8
+
+
+def test_a_deep_verification_derives_every_certificate_again(carried):
+    ds, found = mistdata.open(carried), audit(carried, workers=1).certificates
+    assert (found["datasets"], found["holding"]) == (60, 60)
+    assert (found["ties"], found["nonfinite"]) == (0, 0)
+    assert found["mi_loss_bound"] == pytest.approx(max(ds.column("mi_loss_bound")), abs=1e-6)
+    assert found["roundtrip_max"] == pytest.approx(max(ds.column("roundtrip_max")), rel=0.1)
+    assert 0 <= found["log_det_error"] < 1e-9
+    done = CliRunner().invoke(cli, ["verify", str(carried), "--deep"])
+    assert done.exit_code == 0
+    assert "derived 60 certificates again: 60 hold; at most " in done.output
+    done = CliRunner().invoke(cli, ["inspect", str(carried)])
+    assert "certificates: 60 of 60 datasets hold; half may have lost" in done.output
+
+
+def test_log_determinants_that_disagree_are_named(carried, monkeypatch):
+    forward = Flow.forward
+
+    def shifted(self, z):
+        x, log_det = forward(self, z)
+        return x, log_det + 1
+
+    monkeypatch.setattr(Flow, "forward", shifted)
+    problems = audit(carried, workers=1).problems
+    named = [each for each in problems if "log-determinants of its flows differ by 1" in each]
+    assert len(named) == 60
+
+
+def test_what_is_not_certified_is_not_held_against_its_label(carried, monkeypatch):
+    whole = audit(carried, workers=1)
+    monkeypatch.setattr(adapt.Certificate, "holds", lambda self, mi: False)
+    none = audit(carried, workers=1)
+    assert (whole.weighed, whole.certificates["holding"]) == (60, 60)
+    assert (none.weighed, none.certificates["holding"], none.ok) == (0, 0, True)
+    assert none.components == []
 
 
 def test_bytes_that_do_not_bear_out_their_certificate_are_named(carried, monkeypatch):
