@@ -180,7 +180,7 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
     """Write `docs/modalities.md`."""
     head = (
         "| recipe | side | shape | fit | held out | told apart (floor) | sliced W₁ (floor) |"
-        " nearest |\n|---|---|---|---:|---:|---:|---:|---:|"
+        " nearest | rows |\n|---|---|---|---:|---:|---:|---:|---:|---:|"
     )
     lines, losses, pictures = [], [], []
     for name, each in figures.items():
@@ -196,7 +196,7 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
                 f"| {name} | {side.upper()} | {shape} | {found['fit_seconds']} s | {loss} |"
                 f" {judged['told_apart']:.2f} ({judged['told_apart_floor']:.2f}) |"
                 f" {judged['sliced']:.3f} ({judged['sliced_floor']:.3f}) |"
-                f" {judged['nearest']:.2f} |"
+                f" {judged['nearest']:.2f} | {judged['rows']:,} |"
             )
         losses.append(
             f"| {name} | {each['datasets']:,} | {each['mi']['median']:.2f}"
@@ -241,11 +241,11 @@ is that of two workers beside other work.
 ## Does it look like the modality?
 
 A claim apart from the first. One row of each of many adapted datasets against held-out rows that
-the flow has not seen, with held-out rows against training rows as the floor: the accuracy of a
+the flow did not learn from (they chose its best step), with held-out rows against training rows as the floor: the accuracy of a
 nearest-neighbour classifier (0.5: cannot tell), the sliced Wasserstein distance in units of the
 data's spread, and the distance of an adapted row to the nearest training row over that of a
-held-out one (well below 1: repeats training rows). Images are compared in whole grey levels, as
-the data are. Held-out loss per dimension, of images in bits.
+held-out one (well below 1: repeats training rows). `rows` are how many of
+each. Images are compared in whole grey levels, as the data are. Held-out loss per dimension, of images in bits.
 
 {sides}
 

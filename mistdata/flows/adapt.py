@@ -439,5 +439,5 @@ def _refusal(found: Certificate, mi: float) -> str:
         what = f"up to {found.mi_loss_bound:.3g} of {mi:.4g} nats may be lost"
     return (
         f"{what}; leave it out, or keep it, flagged, with --keep-uncertified (in a recipe"
-        " keep_uncertified = true)"
+        " keep_uncertified = true) in another folder"
     )

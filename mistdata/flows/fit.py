@@ -132,6 +132,11 @@ class Fit:
         steps: list[Any] = []
         size = rows.shape[1]
         count = min(size, settings.max_dim or size)
+        if count < size and count >= len(rows):
+            raise MistdataError(
+                f"flow-fit: --max-dim {count} needs more than {count} rows to learn from, there"
+                f" are {len(rows)}"
+            )
         if modality.channels_last:
             steps.append(Planes(modality.planes))
             rows = steps[-1].inverse(rows)[0]
@@ -275,7 +280,7 @@ def fit_flow(
     settings: FitSettings | None = None,
     *,
     device: str = "cpu",
-    save_every: int = 500,
+    save_every: int = 100,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Fit a flow and write it; the same call again goes on after an interruption.

@@ -87,6 +87,10 @@ def read_modality(
     if not path.exists():
         raise ModalityError(f"{path}: there is no such file")
     names: tuple[str, ...] = ()
+    if columns is not None and (path.is_dir() or path.suffix == ".npy"):
+        raise ModalityError(f"{path}: an array has no columns to choose; select them beforehand")
+    if (path / ".zarray").exists() or (path / ".zgroup").exists():
+        raise ModalityError(f"{path}: Zarr of version 2; save the array with Zarr 3, or as .npy")
     if path.is_dir() and not (path / "zarr.json").exists():
         values = _read_pictures(path)
     elif path.is_dir():

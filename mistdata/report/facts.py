@@ -119,11 +119,11 @@ def _checks(dataset: MetaDataset, recipe: str) -> dict[str, Any]:
 
 def _scores(dataset: MetaDataset, recipe: str) -> dict[str, Any] | None:
     """Figures of z = (mi_check - mi) / (pmi_std / √draws)."""
-    splits = parse_recipe(recipe, "plan.json").splits
-    draws = [STRICT_DRAWS if split.strict else DRAWS for split in splits]
-    pairs = ", ".join(
-        f"('{split.name}', {count})" for split, count in zip(splits, draws, strict=True)
-    )
+    draws = {
+        split.name: STRICT_DRAWS if split.strict else DRAWS
+        for split in parse_recipe(recipe, "plan.json").splits
+    }
+    pairs = ", ".join(f"('{name}', {count})" for name, count in draws.items())
     (found,) = catalog.query_rows(
         "WITH opinions AS (SELECT DISTINCT split, distribution_id, mi, mi_check, pmi_std"
         " FROM catalog WHERE isfinite(mi_check) AND pmi_std > 1e-9),"
