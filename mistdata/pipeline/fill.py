@@ -7,6 +7,8 @@ is idempotent, so that running again is resuming.
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +130,7 @@ def require_same_numerics(store: Path, record: PlanRecord) -> None:
     """
     if record.mistdata != mistdata.__version__:
         raise NumericMismatch(
-            f"{store}: begun by mistdata {record.mistdata}, this is {mistdata.__version__}"
+            f"{store}: begun by mistdata {record.mistdata}, {_host()} has {mistdata.__version__}"
         )
     here = fingerprint()
     if record.fingerprint.get("probe") != here["probe"]:
@@ -136,9 +138,14 @@ def require_same_numerics(store: Path, record: PlanRecord) -> None:
         portable = record.fingerprint.get("portable") == "yes"
         hint = "; it was begun with --portable" if portable and "portable" in differing else ""
         raise NumericMismatch(
-            f"{store}: this machine computes other bytes than the one that planned"
+            f"{store}: {_host()} computes other bytes than the machine that planned"
             f" ({', '.join(differing)} differ){hint}"
         )
+
+
+def _host() -> str:
+    """Name this machine and process: in a cluster it may be any."""
+    return f"{socket.gethostname()} (process {os.getpid()})"
 
 
 def fill_shard(

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import psutil
 import pytest
 import trustme
 
+from mistdata.pipeline.executors import local_cluster
 from mistdata.store import ledger
 from mistdata.verify import verify
 
@@ -132,8 +134,8 @@ def test_ctrl_c_exits_130_and_leaves_a_resumable_store(tmp_path, undisturbed):
 
 
 @contextmanager
-def cluster(folder, *options, host="127.0.0.1"):
-    """A scheduler and workers in processes of their own, on loopback."""
+def cluster(folder, *options, host="127.0.0.1", workers=()):
+    """A scheduler and workers in processes of their own, on loopback; `workers`: more options."""
     file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     common = ["--host", host, "--no-dashboard", "--scheduler-file", file, *options]
@@ -142,7 +144,7 @@ def cluster(folder, *options, host="127.0.0.1"):
     quiet = {"cwd": folder}
     with started(scheduler, **quiet) as process:
         wait_for(file.exists, "the scheduler")
-        with started([*worker, "--nworkers", "2", "--death-timeout", "20"], **quiet):
+        with started([*worker, "--nworkers", "2", "--death-timeout", "20", *workers], **quiet):
             yield process, file
 
 
@@ -159,6 +161,35 @@ def test_a_killed_scheduler_means_exit_3_and_the_rerun_completes(tmp_path, undis
     assert "resume" in errors.splitlines()[-1]
     assert run(*generate(store, "--workers", 1)).returncode == 0
     require_same(store, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "made", ["__version__ = '0.0.9'", "pipeline.fill.fingerprint = lambda: {'probe': 'another'}"]
+)
+def test_workers_of_another_version_or_machine_are_named_with_exit_6(tmp_path, made):
+    other = tmp_path / "other.py"
+    other.write_text(f"import mistdata.pipeline.fill\n\nmistdata.{made}\n")
+    store = tmp_path / "store"
+    with cluster(tmp_path, workers=["--preload", other]) as (_, file):
+        done = run(*generate(store, "--scheduler-file", file))
+    assert done.returncode == 6
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{socket.gethostname()} (process " in done.stderr
+    assert receipts(store) == 0
+
+
+def test_a_local_cluster_listens_on_loopback_only():
+    with local_cluster(1) as local:
+        addresses = [local.scheduler_address, *local.scheduler_info["workers"]]
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = {
+            each.laddr.ip
+            for process in processes
+            for each in process.net_connections("inet")
+            if each.status == psutil.CONN_LISTEN
+        }
+    assert len(addresses) == 2 and all("//127.0.0.1:" in each for each in addresses)
+    assert listening == {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
