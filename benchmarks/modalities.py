@@ -243,9 +243,10 @@ is that of two workers beside other work.
 A claim apart from the first. One row of each of many adapted datasets against held-out rows that
 the flow did not learn from (they chose its best step), with held-out rows against training rows as
 the floor: the accuracy of a nearest-neighbour classifier (0.5: cannot tell), the sliced
-Wasserstein distance in units of the data's spread, and the distance of an adapted row to the nearest training row over that of a
-held-out one (well below 1: repeats training rows); rows are how many of each. Images are compared
-in whole grey levels, as the data are. Held-out loss per dimension, of images in bits.
+Wasserstein distance in units of the data's spread, and the distance of an adapted row to the
+nearest training row over that of a held-out one (well below 1: repeats training rows); rows are
+how many of each. Images are compared in whole grey levels, as the data are. Held-out loss per
+dimension, of images in bits.
 
 {sides}
 
