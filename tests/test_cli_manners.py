@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import click
 import numpy as np
@@ -96,6 +97,23 @@ def everything_shown(terminal):
 
 def mistdata_in_terminal(*arguments, **environment):
     return in_terminal(sys.executable, "-m", "mistdata", *map(str, arguments), **environment)
+
+
+def test_a_person_sees_a_link_to_a_dashboard_that_answers(tmp_path):
+    ours, theirs = pty.openpty()
+    words = ["generate", ROOT / "tests/data/kill.toml", tmp_path / "store", "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mistdata", *map(str, words)],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=TERMINAL,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    while (found := re.search(rb"dashboard: (http://127.0.0.1:\d+/status)\s", shown)) is None:
+        shown += os.read(ours, 4096)
+    with urlopen(found[1].decode(), timeout=60) as answer:
+        assert answer.status == 200 and b"Dask" in answer.read()
+    everything_shown(ours)
+    assert process.wait(timeout=120) == 0
 
 
 # help

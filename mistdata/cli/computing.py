@@ -131,7 +131,7 @@ class Computing:
 
 
 def _watcher() -> Watcher:
-    """Tell a person where Dask's dashboard is; it needs the package bokeh."""
+    """Tell a person where Dask's dashboard is, which bokeh, of the extra 'cluster', draws."""
     from mistdata.pipeline.executors import Watcher
 
     if not is_watched() or find_spec("bokeh") is None:
