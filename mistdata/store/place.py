@@ -272,7 +272,9 @@ def _asking(remote: Remote) -> Iterator[Any]:
         if _INSTANCE in str(error):
             raise MistdataError(f"{remote.url}: no credentials; set {_CREDENTIALS}") from None
         if type(error).__name__ in _REFUSED:
-            raise MistdataError(f"{remote.url}: refused; it needs (other) credentials") from None
+            raise MistdataError(
+                f"{remote.url}: refused; it needs credentials that may read it"
+            ) from None
         raise Unreachable(f"{remote.url}: {_one_line(error)}") from None
 
 

@@ -283,7 +283,7 @@ def test_missing_and_refused_credentials_are_said(monkeypatch):
     remote = place.place("s3://bucket/store")
     for text, message in (
         ("PUT http://169.254.169.254/latest/api/token", "no credentials; set AWS_ACCESS_KEY_ID"),
-        ("403 Forbidden", "refused; it needs (other) credentials"),
+        ("403 Forbidden", "refused; it needs credentials that may read it"),
     ):
         with pytest.raises(MistdataError, match=message) as told, place._asking(remote):
             raise obstore.exceptions.PermissionDeniedError(text)
