@@ -6,9 +6,10 @@ c_τ of
 
     q'_τ = q_τ + c_τ min(q_τ, w),
 
-where w is the distance of the outermost quantiles: a quantile moves by a share of the spread, the
-median too; near 0 by a share of itself, so that a quantile of 0, which says that independence is
-not ruled out, stays 0.
+where w is the distance of the outermost quantiles: a quantile moves by a share of the spread; near
+0 by a share of itself, so that a quantile of 0, which says that independence is not ruled out,
+stays 0. The median, which is the estimate, does not move: a share that is right for a stratum as a
+whole helps families that are hard to tell, and costs all others (docs/decisions.md).
 
 Among the N exchangeable held-out datasets of a stratum whose q_τ is above 0, c_τ is the
 ⌈(N + 1) τ⌉-th smallest of the scores (I - q_τ) / min(q_τ, w), which bounds the share of I ≤ q'_τ
@@ -29,6 +30,7 @@ from torch import Tensor
 ROWS = (30, 100, 1_000)  # edges of the strata of n
 COLUMNS = (6, 24)  # and of dim_x + dim_y
 FEWEST = 200  # datasets that a stratum needs; else nothing moves in it
+MEDIAN = 0.5
 MOST = 0.5  # largest size of an offset
 
 
@@ -86,6 +88,8 @@ def fit_offsets(
             inside = (where == (row, column)).all(axis=1)
             width = quantiles[inside, -1] - quantiles[inside, 0]
             for number, level in enumerate(levels):
+                if level == MEDIAN:
+                    continue
                 found = _offset(quantiles[inside, number], width, mi[inside], level)
                 offsets[row, column, number] = found
     return offsets
