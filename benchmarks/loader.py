@@ -2,12 +2,13 @@
 
     python -m benchmarks.loader [--store STORE] [--datasets 20000]
 
-Warm: packed reads of random datasets (`MetaDataset.read`), batches of equal shape (`Loader`) from
-mapped files and from memory (`Resident`), one thread each; beside a copy of the same bytes from
-the map, and from memory. Cold, with the cache of the operating system emptied of the store's
-files: batches streamed window by window, and one epoch in random order, beside reading the files
-one after another. Then what batches of equal shape leave out, how long the first batch takes after
-opening a store of `--rows` datasets (without values), and how long a resume.
+Warm: packed reads of random datasets (`MetaDataset.read`), the same padded to one shape, batches
+of equal shape (`Loader`) from mapped files and from memory (`Resident`), one thread each; beside a
+copy of the same bytes from the map, and from memory. Cold, with the cache of the operating system
+emptied of the store's files: batches streamed window by window, and one epoch in random order,
+beside reading the files one after another. Then what batches of equal shape leave out, how much of
+padded ones is padding, how long the first batch takes after opening a store of `--rows` datasets
+(without values), and how long a resume.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from benchmarks._measure import (
     work_folder,
 )
 from benchmarks._pretence import pretend
-from benchmarks.read import make_batches, open_maps, read_bare, read_mistdata
+from benchmarks.read import Batches, make_batches, open_maps, read_bare, read_mistdata
 from mistdata.pipeline.fill import init_store
 from mistdata.pipeline.run import InProcess, LocalWorkers, generate
 from mistdata.store.dataset import MetaDataset
@@ -42,7 +43,8 @@ from train.loader import Batch, Loader, Position, Resident, plan_epoch, shapes
 
 CELLS = 1 << 22  # of a batch
 WINDOW = 16
-PACKED, SHARE, EFFICIENCY, FIRST, RESUME = 50_000, 0.5, 0.9, 1.0, 0.2
+PACKED, SHARE, EFFICIENCY, BUCKETS = 50_000, 0.5, 0.9, 0.8
+FIRST, RESUME = 1.0, 0.2
 SERVED = 20_000  # datasets in one warm timing
 
 
@@ -67,6 +69,12 @@ def read_files(store: Path) -> int:
             while count := file.readinto(block):
                 total += count
     return total
+
+
+def read_padded(dataset: MetaDataset, batches: Batches, out: np.ndarray) -> None:
+    """Read every batch into arrays of one shape with a mask."""
+    for positions in batches.positions:
+        dataset.read(positions, out=out).padded()
 
 
 def serve(batches: Iterator[Batch], datasets: int) -> None:
@@ -104,6 +112,7 @@ def warm(dataset: MetaDataset, repeats: int) -> dict[str, Any]:
         "bare copy": copy_memory,
         "bare map": partial(read_bare, open_maps(dataset), length, batches, out),
         "packed": partial(read_mistdata, dataset, batches, out),
+        "padded": partial(read_padded, dataset, batches, out),
         **{name: partial(serve, loader, SERVED) for name, loader in loaders.items()},
     }
     for action in actions.values():
@@ -152,6 +161,28 @@ def efficiency(dataset: MetaDataset) -> dict[str, float]:
         served = (rows * columns).sum() / (n[plan.ids] * columns).sum()
         found[f"batches of {batch}"] = float(served)
     return found
+
+
+def filled(dataset: MetaDataset) -> dict[str, float]:
+    """What share of padded batches of 32 are values: of random datasets, and of 8 × 8 buckets."""
+    n, dim_x, dim_y = shapes(dataset)
+    columns = dim_x + dim_y
+    buckets = 8 * _eighths(n) + _eighths(columns)
+    found = {}
+    for name, of in (("random", np.zeros_like(buckets)), ("8 × 8 buckets", buckets)):
+        drawn = np.random.default_rng(0).permutation(len(n))
+        order = drawn[np.argsort(of[drawn], kind="stable")]
+        values, places = 0, 0
+        for batch in np.array_split(order, -(-len(order) // 32)):
+            values += int((n[batch] * columns[batch]).sum())
+            places += len(batch) * int(n[batch].max()) * int(columns[batch].max())
+        found[name] = values / places
+    return found
+
+
+def _eighths(values: np.ndarray) -> np.ndarray:
+    """Which eighth of the datasets a value puts one in."""
+    return np.searchsorted(np.quantile(values, np.arange(1, 8) / 8), values, side="right")
 
 
 def opening(store: Path) -> dict[str, float]:
@@ -206,6 +237,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         )
     for name, each in found["efficiency"].items():
         text.append(f"{name}: {each:.3f} of the values served ({verdict(each, EFFICIENCY)})")
+    for name, each in found["padded"].items():
+        said = f" ({verdict(each, BUCKETS)})" if "buckets" in name else ""
+        text.append(f"padded, {name}: {each:.3f} of the places hold a value{said}")
     opened = found["opening"]
     text.append(
         f"{opened['datasets']:,} datasets: first batch {opened['first_s']:.2f} s after opening"
@@ -239,6 +273,7 @@ def main(
             "warm": warm(dataset, repeats),
             "cold": unmapped,
             "efficiency": efficiency(mistdata.open(large)),
+            "padded": filled(mistdata.open(large)),
             "opening": opening(large),
         }
     report(found, lines(found), as_json)

@@ -41,6 +41,38 @@ class Packed(NamedTuple):
     values: Float32[Array, " total"]
     shapes: Int64[Array, "datasets 3"]
 
+    def padded(self) -> Padded:
+        """Lay the datasets out in arrays of one shape, zeros where they are smaller.
+
+        For networks that need it so; the loader of `train` needs neither padding nor mask.
+        """
+        rows, most_x, most_y = self.shapes.max(axis=0, initial=0).tolist()
+        x = np.zeros((len(self.shapes), rows, most_x), np.float32)
+        y = np.zeros((len(self.shapes), rows, most_y), np.float32)
+        end = 0
+        for k, (n, dim_x, dim_y) in enumerate(self.shapes.tolist()):
+            start, end = end, end + n * (dim_x + dim_y)
+            table = self.values[start:end].reshape(n, dim_x + dim_y)
+            x[k, :n, :dim_x], y[k, :n, :dim_y] = table[:, :dim_x], table[:, dim_x:]
+        mask = np.arange(rows) < self.shapes[:, :1]
+        return Padded(x, y, mask, self.shapes)
+
+
+class Padded(NamedTuple):
+    """Several datasets in arrays of one shape, zeros where they are smaller.
+
+    Attributes:
+        x: (datasets, n, dim_x) float32, the largest n and dim_x.
+        y: (datasets, n, dim_y) float32.
+        mask: (datasets, n), true where there is a row.
+        shapes: (datasets, 3) int64: n, dim_x, dim_y of each.
+    """
+
+    x: Float32[Array, "datasets n dim_x"]
+    y: Float32[Array, "datasets n dim_y"]
+    mask: Array
+    shapes: Int64[Array, "datasets 3"]
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

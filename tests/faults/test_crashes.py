@@ -6,8 +6,11 @@ not made durable by fsync is then taken away: entries of folders, and content of
 """
 
 import errno
+import os
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +78,48 @@ def test_from_no_point_of_a_run_does_a_failing_disk_do_harm(tmp_path, error, ste
         assert generate(plan, store, InProcess()).digest == digest
         assert verify(store).ok
         shutil.rmtree(store)
+
+
+def test_the_order_on_disk_is_shard_receipt_manifest(tmp_path, monkeypatch):
+    """What is recorded: every fsync, rename and link, under the names that files end up with."""
+    store, events = tmp_path / "store", []
+    kept = {name: getattr(os, name) for name in ("fsync", "replace", "link")}
+
+    def synced(descriptor):
+        kept["fsync"](descriptor)
+        events.append(("fsync", final(Path(f"/proc/self/fd/{descriptor}").readlink())))
+
+    def final(path):
+        name = re.sub(r"^\.(.*)\.[0-9a-f]{16}\.tmp$", r"\1", Path(path).name)
+        return os.path.relpath(Path(path).with_name(name), store)
+
+    def moved(name):
+        def move(source, target, **options):
+            kept[name](source, target, **options)
+            events.append((name, final(target)))
+
+        return move
+
+    monkeypatch.setattr(os, "fsync", synced)
+    for name in ("replace", "link"):
+        monkeypatch.setattr(os, name, moved(name))
+    plan = brief_plan()
+    generate(plan, store, InProcess())
+    at = events.index
+    catalog = at(("replace", "catalog.parquet"))
+    for shard in plan.shards:
+        folder = str(Path(shard.file).parent)
+        order = [
+            at(("fsync", shard.file)),
+            at(("replace", shard.file)),
+            events.index(("fsync", folder), at(("replace", shard.file))),
+            at(("replace", shard.receipt)),
+            at(("fsync", shard.receipt)),
+            at(("link", "manifest.json")),
+        ]
+        assert order == sorted(order), (shard.file, order)
+        assert order[3] < catalog
+    order = [at(("fsync", "catalog.parquet")), catalog, at(("fsync", "manifest.json")),
+             at(("link", "manifest.json"))]  # fmt: skip
+    assert order == sorted(order)
+    assert events[-1] == ("fsync", ".") and events[-2] == ("link", "manifest.json")

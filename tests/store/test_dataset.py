@@ -258,3 +258,19 @@ def test_a_flipped_bit_is_found_or_harmless_when_opening(tmp_path, small_store, 
     (where / name).write_bytes(content)
     with pytest.raises(VerificationFailed, match=r"catalog.parquet|not a Zarr array"):
         mistdata.open(where)
+
+
+def test_padded_datasets_are_the_packed_ones_with_zeros_around(ds):
+    packed = ds.read([5, 0, 77, 5])
+    padded = packed.padded()
+    assert padded.x.shape == (4, *packed.shapes[:, :2].max(axis=0))
+    assert padded.y.shape[2] == packed.shapes[:, 2].max()
+    for k, position in enumerate([5, 0, 77, 5]):
+        one, (n, dim_x, dim_y) = ds[position], packed.shapes[k]
+        np.testing.assert_array_equal(padded.x[k, :n, :dim_x], one.x)
+        np.testing.assert_array_equal(padded.y[k, :n, :dim_y], one.y)
+        assert padded.mask[k].sum() == n and padded.mask[k, :n].all()
+    values = sum(np.abs(ds[k].x).sum() + np.abs(ds[k].y).sum() for k in (5, 0, 77, 5))
+    assert np.abs(padded.x).sum() + np.abs(padded.y).sum() == pytest.approx(values, rel=1e-4)
+    nothing = ds.read([]).padded()
+    assert nothing.x.shape == nothing.y.shape == (0, 0, 0)
