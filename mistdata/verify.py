@@ -319,8 +319,9 @@ def _check_values(
 
 
 def _damaged(values: Array, labels: _Labels, start: int) -> Iterator[int]:
-    spans = zip(labels.dataset_id, labels.offset - start, labels.size, labels.crc32c, strict=True)
-    for dataset, offset, size, crc in spans:
+    columns = (labels.dataset_id, labels.offset, labels.size, labels.crc32c)
+    for dataset, place, size, crc in zip(*(each.tolist() for each in columns), strict=True):
+        offset = place - start  # in Python's numbers, as a forged place may be any
         span = values[offset : offset + size]
         if google_crc32c.value(span) != crc or not np.isfinite(span).all():
             yield dataset

@@ -201,10 +201,38 @@ def test_parameters_that_are_no_json_are_one_line(store, tmp_path):
         mistdata.open(forged)[0]
 
 
+FORGED_PLANS = {name: each for name, each in FORGED.items() if each[0] != "params"} | {
+    "a shard far away": ("shard", 2**31 - 1),
+    "a negative shard": ("shard", -1),
+    "another dataset": ("dataset_id", 7),
+    "no seed": ("seed_key", None),
+    "no component": ("component", None),
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize(("column", "value"), FORGED_PLANS.values(), ids=FORGED_PLANS)
+def test_a_forged_plan_with_right_hashes_is_refused(store, tmp_path, column, value, sealed):
+    forged = forge(store, tmp_path / "forged", "plan.parquet", column, value)
+    record = document.read(forged / "plan.json")
+    record["planned_sha256"] = sha256_of(forged / "plan.parquet")
+    (forged / "plan.json").write_bytes(document.encode(record, indent=2))
+    if not sealed:
+        (forged / "manifest.json").unlink()
+    assert refused(lambda: verify(forged)) or verify(forged).problems
+    for reading in (inspect, mistdata.open, seal, partial(repair, executor=InProcess())):
+        refused(lambda reading=reading: reading(forged))
+
+
 def forge_catalog(store, out, column, value):
     """Copy a store, change a value of its catalog and put the manifest's hash right."""
+    return forge(store, out, "catalog.parquet", column, value)
+
+
+def forge(store, out, name, column, value):
+    """Copy a store, change a value of a table of it and put the manifest's hash right."""
     shutil.copytree(store, out)
-    path = out / "catalog.parquet"
+    path = out / name
     table = pq.read_table(path)
     field = table.schema.field(column)
     values = [value, *table[column].to_pylist()[1:]]
@@ -213,7 +241,7 @@ def forge_catalog(store, out, column, value):
     position = table.schema.get_field_index(column)
     pq.write_table(table.set_column(position, field, array.cast(field.type)), path)
     manifest = document.read(out / "manifest.json")
-    manifest["files"]["catalog.parquet"] = {
+    manifest["files"][name] = {
         "size": path.stat().st_size, "sha256": sha256_of(path),
     }  # fmt: skip
     (out / "manifest.json").write_bytes(document.encode(manifest, indent=2))
