@@ -267,13 +267,14 @@ def main(
         dataset = mistdata.open(store)
         values = dataset.column("n") * (dataset.column("dim_x") + dataset.column("dim_y"))
         large = without_values(rows, temporary)
+        opened = mistdata.open(large)
         unmapped = cold(store, repeats)  # first: the system keeps what is mapped
         found = {
             "kilobytes": 4e-3 * float(values.mean()),
             "warm": warm(dataset, repeats),
             "cold": unmapped,
-            "efficiency": efficiency(mistdata.open(large)),
-            "padded": filled(mistdata.open(large)),
+            "efficiency": efficiency(opened),
+            "padded": filled(opened),
             "opening": opening(large),
         }
     report(found, lines(found), as_json)

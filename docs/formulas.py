@@ -57,7 +57,7 @@ def _grouped(text: str, mark: str, opening: str) -> str:
     if not found:
         return text
     if rest.startswith("("):
-        end = _closing(rest, "(", ")")
+        end = _closing(rest)
         inner, rest = rest[1:end], rest[end + 1 :]
     elif rest.startswith("|"):
         end = rest.index("|", 1)
@@ -65,20 +65,18 @@ def _grouped(text: str, mark: str, opening: str) -> str:
     else:
         atom = _ATOM.match(rest)
         end = atom.end() if atom else 1
-        if (
-            rest[end : end + 1] == "(" and len(rest[:end].strip("-")) > 2
-        ):  # a function of something
-            end += _closing(rest[end:], "(", ")") + 1
+        if rest[end : end + 1] == "(" and rest[:end].strip("-") in _FUNCTIONS:
+            end += _closing(rest[end:]) + 1
         inner, rest = rest[:end], rest[end:]
     inner = _grouped(inner, mark, opening)
     return f"{head}{opening}{inner}}}{_grouped(rest, mark, opening)}"
 
 
-def _closing(text: str, left: str, right: str) -> int:
+def _closing(text: str) -> int:
     """Return where the bracket that `text` begins with is closed."""
     depth = 0
     for place, sign in enumerate(text):
-        depth += (sign == left) - (sign == right)
+        depth += (sign == "(") - (sign == ")")
         if depth == 0:
             return place
     raise ValueError(f"a bracket of {text!r} is not closed")

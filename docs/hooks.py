@@ -58,11 +58,11 @@ def _set(lines: list[str]) -> Iterator[str]:
     """Set the formulas in tables, in columns with the headings of `_FORMULA`."""
     place = None
     for line in lines:
-        cells = _CELL.split(line) if line.startswith("| ") else []
-        heads = [k for k, cell in enumerate(cells) if cell.strip() in _FORMULA]
-        if not cells or heads:
-            place = heads[0] if heads else None if not line.startswith("|") else place
-        elif place is not None:
+        cells = _CELL.split(line) if line.startswith("|") else []
+        head = next((k for k, cell in enumerate(cells) if cell.strip() in _FORMULA), None)
+        if head is not None or not cells:
+            place = head
+        elif place is not None and not line.startswith("|---"):
             cells[place] = mathml(cells[place].strip().replace("\\|", "|"))
             line = "|".join(cells)
         yield line

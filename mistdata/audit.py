@@ -295,13 +295,13 @@ def _audit_dataset(
     problem = ""
     if abs(again.value - mi) > max(error, again.error) + 1e-9 * (1.0 + mi):
         problem = f"labelled {mi:.6g} nats, its distribution has {again.value:.6g}"
-    mean, variance, certificate = math.nan, math.nan, None
+    mean, variance, rows, certificate = math.nan, math.nan, None, None
     try:
-        if plan.recipe.flow is None:
-            rows = _rows_as_stored(plan, dataset, planned)
-        else:
+        if plan.recipe.flow is not None:
             rows, certificate = _rows_behind_flows(plan, dataset, planned)
-        if member.has_density and _is_faithful(plan, certificate, mi):
+        elif member.has_density:
+            rows = _rows_as_stored(plan, dataset, planned)
+        if rows is not None and member.has_density and _is_faithful(plan, certificate, mi):
             mean, variance = _moments(member, *rows)
             variance = max(variance, (again.pmi_std or 0.0) ** 2)
     except ValueError as failure:

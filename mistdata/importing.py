@@ -310,11 +310,9 @@ def _numbered(table: Table) -> Table:
 
 def _shard_mib(table: catalog.Table) -> int:
     """The default size of shards: one is written whole, however little is in it."""
-    sizes = 4 * catalog.to_numpy(table["n"]).astype(np.int64)
-    sizes *= catalog.to_numpy(table["dim_x"]) + catalog.to_numpy(table["dim_y"])
     _, splits = catalog.positions(table["split"])
-    largest = int(np.bincount(splits, weights=sizes).max())
-    return min(_SHARD_MIB, -(-largest // MIB))
+    largest = int(np.bincount(splits, weights=catalog.sizes(table)).max())
+    return min(_SHARD_MIB, -(-4 * largest // MIB))
 
 
 def _recipe(kept: Sequence[_Kept], name: str, version: int, shard_mib: int) -> str:

@@ -70,13 +70,14 @@ def certificates(dataset: MetaDataset) -> dict[str, Any] | None:
         quantiles: levels of `mi_loss_bound` (nats) and `roundtrip_max`, which follow.
     """
     table = dataset.catalog
-    identities = {side: sorted(set(table[side].to_pylist()) - {None}) for side in _FLOWS}
+    identities = {side: sorted(set(table[side].unique().to_pylist()) - {None}) for side in _FLOWS}
     if not any(identities.values()):
         return None
     flagged = int((dataset.column("flags") & catalog.UNCERTIFIED).astype(bool).sum())
     figures: dict[str, list[float]] = {}
     for name in ("mi_loss_bound", "roundtrip_max"):
-        values = np.array([v for v in table[name].to_pylist() if v is not None and np.isfinite(v)])
+        values = dataset.column(name)
+        values = values[np.isfinite(values)]
         figures[name] = np.quantile(values, _LEVELS).tolist() if len(values) else []
     return {"flows": identities, "flagged": flagged, "quantiles": list(_LEVELS), **figures}
 

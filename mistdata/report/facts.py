@@ -12,7 +12,7 @@ import numpy as np
 
 from mistdata.distributions.families import FAMILIES
 from mistdata.distributions.priors import Array
-from mistdata.inspect import certificates, inspect
+from mistdata.inspect import inspect
 from mistdata.pictures import panel
 from mistdata.pipeline.label import DRAWS, STRICT_DRAWS
 from mistdata.pipeline.recipe import parse_recipe
@@ -62,7 +62,7 @@ def collect(store: Path, audit: Mapping[str, Any] | None = None) -> dict[str, An
         "components": _components(dataset),
         "methods": _methods(dataset),
         "checks": _checks(dataset, record.recipe),
-        "certificates": certificates(dataset),
+        "certificates": totals["certificates"],
         "samples": _samples(dataset),
         "images": _images(store, dataset),
         "audit": None if audit is None else _audit(store, audit),
