@@ -30,7 +30,7 @@ import mistdata
 from benchmarks._sentences import embeddings
 from mistdata.flows import FitSettings, Modality, fit_flow
 from mistdata.flows.adapt import carry, folders_of, plan_adapted
-from mistdata.flows.fidelity import fidelity
+from mistdata.flows.fidelity import fidelity_of, one_row_each
 from mistdata.flows.fit import divide
 from mistdata.flows.flow import describe_flow
 from mistdata.flows.modality import modality_of
@@ -85,19 +85,6 @@ def fitted(name: str, work: Path, steps: int) -> Path:
         fit_flow(modality, folder, settings)
         (folder / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n")
     return folder
-
-
-def halves(modality: Modality, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the data as the fit did."""
-    settings = describe_flow(folder)["fit"]["settings"]
-    train, held_out = divide(len(modality), settings["held_out"], settings["seed"])
-    return modality.values[train], modality.values[held_out]
-
-
-def rows_of(store: mistdata.store.dataset.MetaDataset, side: str, count: int) -> np.ndarray:
-    """Take one row of each of so many datasets: independent draws of the modality."""
-    chosen = np.random.default_rng(1).choice(len(store), min(count, len(store)), replace=False)
-    return np.stack([getattr(store[int(position)], side)[0] for position in chosen])
 
 
 def picture(real: np.ndarray, made: np.ndarray, modality: Modality, path: Path) -> None:
@@ -158,13 +145,11 @@ def judge(name: str, work: Path, steps: int) -> dict[str, Any]:
 
 def _side(store: Any, side: str, folder: Path, name: str) -> dict[str, Any]:
     modality = MODALITIES[folder.name.removesuffix("-flow")]()
-    train, held_out = halves(modality, folder)
-    made = rows_of(store, side, len(held_out) if len(held_out) > 500 else 500)
     fit = describe_flow(folder)["fit"]
-    if modality.levels is not None:  # the data are whole grey levels
-        made = np.clip(np.rint(made), 0, modality.levels - 1)
-    found = fidelity(train, held_out, made, np.random.default_rng(0))
-    picture(held_out, made, modality, DOCS / "modalities" / f"{name}-{side}.png")
+    settings = fit["settings"]
+    _, held_out = divide(len(modality), settings["held_out"], settings["seed"])
+    real, made = modality.values[held_out], one_row_each(store, side, SHOWN)
+    picture(real, made, modality, DOCS / "modalities" / f"{name}-{side}.png")
     seconds = (folder / "seconds.txt").read_text().strip()
     kept = ("nats_per_dim", "bits_per_dim", "rows", "steps", "best_step")
     return {
@@ -172,7 +157,7 @@ def _side(store: Any, side: str, folder: Path, name: str) -> dict[str, Any]:
         "shape": list(modality.shape),
         "fit_seconds": int(seconds),
         **{key: fit[key] for key in kept if key in fit},
-        "fidelity": asdict(found),
+        "fidelity": asdict(fidelity_of(store, side, modality)),
     }
 
 

@@ -20,7 +20,7 @@ from mistdata.cli.checking import repair, verify
 from mistdata.cli.completing import completion
 from mistdata.cli.console import coloured, complain
 from mistdata.cli.estimating import estimate, matrix
-from mistdata.cli.flowing import flow_adapt, flow_fit
+from mistdata.cli.flowing import fidelity_command, flow_adapt, flow_fit
 from mistdata.cli.looking import families, inspect, report_page, sample, transforms
 from mistdata.cli.making import (
     export_store,
@@ -97,7 +97,7 @@ def cli() -> None:
 cli.add_under("Look at families and stores", families, transforms, sample, inspect, report_page)
 cli.add_under("Make a store", generate, seal, select_store, merge_stores, import_store)
 cli.add_under("Check and mend a store", verify, repair)
-cli.add_under("Carry a store to a modality", flow_fit, flow_adapt)
+cli.add_under("Carry a store to a modality", flow_fit, flow_adapt, fidelity_command)
 cli.add_under("Estimate mutual information", estimate, matrix)
 cli.add_under("Judge estimators", benchmark, compare)
 cli.add_under("Publish and hand on", publish, catalogs, export_store)

@@ -17,17 +17,25 @@ References:
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import MistdataError
+from mistdata.flows.fit import divide
+from mistdata.flows.flow import DESCRIPTION, describe_flow
+from mistdata.flows.modality import Modality
+from mistdata.store import ledger
+from mistdata.store.dataset import MetaDataset
 
 _DIRECTIONS = 256
 _FEWEST = 20
+_MOST = 500  # adapted rows, or as many as there are held-out ones
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,74 @@ def fidelity(train: Array, held_out: Array, adapted: Array, rng: np.random.Gener
         nearest=_nearest(known, made) / _nearest(known, fresh),
         rows=count,
     )
+
+
+def fidelity_of(store: MetaDataset, side: str, modality: Modality, seed: int = 0) -> Fidelity:
+    """Compare a side of an adapted store with the data that its flow was fitted to.
+
+    One row of each of up to 500 datasets, or of as many as there are held-out rows, is taken:
+    independent draws of the modality. Images are compared in whole grey levels, as the data are.
+
+    Args:
+        store: a store that flows carry.
+        side: 'x' or 'y'.
+        modality: the data, which are divided into trained on and held out as in the fit.
+        seed: of the choice of rows and of directions.
+
+    Raises:
+        MistdataError: see `fit_of`; or the flow was fitted to other data, or there are too few
+            rows.
+    """
+    fit = fit_of(store, side)
+    if fit["data_sha256"] != hashlib.sha256(modality.values.tobytes()).hexdigest():
+        raise MistdataError(
+            f"{store.path}: the flow of {side.upper()} was fitted to other data; give the same"
+            " file, --kind and --columns"
+        )
+    settings = fit["settings"]
+    train, held_out = (
+        modality.values[part]
+        for part in divide(len(modality), settings["held_out"], settings["seed"])
+    )
+    made = one_row_each(store, side, max(len(held_out), _MOST))
+    if modality.levels is not None:
+        made = np.clip(np.rint(made), 0, modality.levels - 1)
+    return fidelity(train, held_out, made, np.random.default_rng(seed))
+
+
+def fit_of(store: MetaDataset, side: str) -> dict[str, Any]:
+    """Return the record of the fit of the flow that carries a side of a store.
+
+    Args:
+        store: to look at.
+        side: 'x' or 'y'.
+
+    Raises:
+        MistdataError: no flow carries this side, or its flow was not fitted by `flow-fit`.
+    """
+    folder = store.path / ledger.FLOWS / side
+    if not (folder / DESCRIPTION).is_file():
+        raise MistdataError(f"{store.path}: no flow carries {side.upper()}")
+    fit: dict[str, Any] = describe_flow(folder)["fit"]
+    if "data_sha256" not in fit:
+        raise MistdataError(f"{folder}: was not fitted to data")
+    return fit
+
+
+def one_row_each(store: MetaDataset, side: str, count: int, seed: int = 1) -> Array:
+    """Take the first row of a side of so many datasets, or of all: independent draws.
+
+    Args:
+        store: to draw from.
+        side: 'x' or 'y'.
+        count: datasets, at most.
+        seed: of their choice.
+
+    Returns:
+        (datasets, columns).
+    """
+    chosen = np.random.default_rng(seed).choice(len(store), min(count, len(store)), replace=False)
+    return np.stack([getattr(store[int(position)], side)[0] for position in chosen])
 
 
 def told_apart(one: Array, other: Array, rng: np.random.Generator) -> float:
