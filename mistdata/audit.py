@@ -278,7 +278,7 @@ def _rows_behind_flows(
     table = dataset.read([planned.dataset_id]).values.reshape(planned.n, -1)
     rows, found = recertify(dataset.path, plan, planned, table)
     noted = catalog.row(dataset.catalog, planned.dataset_id)["mi_loss_bound"]
-    bound = certified_loss(found, plan.recipe.flow.grey_levels)
+    bound = certified_loss(found)
     if (bound is None) != (noted is None) or (bound or 0.0) > (noted or 0.0) + 1e-6:
         raise ValueError(f"certified to lose {noted} nats, the stored bytes say {bound}")
     if not (found.log_det_error or 0.0) <= LOG_DET_ERROR * table.shape[1]:

@@ -37,7 +37,12 @@ from tests.test_importing import entries, written
 ROOT = Path(__file__).parents[1]
 COMMANDS = sorted(cli.commands)
 EXAMPLES = {name: shlex.split(command.example)[1:] for name, command in cli.commands.items()}
-LONG = {"generate", "flow-fit", "flow-adapt", "fidelity"}  # their own tests run them, with less to do
+LONG = {
+    "generate",
+    "flow-fit",
+    "flow-adapt",
+    "fidelity",
+}  # their own tests run them, with less to do
 TERMINAL = {"TERM": "xterm", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
 
 

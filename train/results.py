@@ -228,12 +228,13 @@ def ablation(document: Document) -> str:
     """What each part is worth."""
     from train.ablate import table
 
-    minutes = next(iter(document.values()))[0]["minutes"]
+    runs = next(iter(document.values()))
     return f"""## Ablation
 
-`python -m train.ablate`: every variant fitted for {minutes:g} minutes of one core on `mist-train`
-and `mistdata-train`, mean and standard error over seeds; pinball loss on the stabilised scale and
-mean of |error| / (1 + I) on held-out datasets of both.
+`python -m train.ablate`: every variant fitted for {runs[0]["steps"]:,} steps on the same batches
+of `mist-train` and `mistdata-train`, on one core, with {len(runs)} seeds; mean and standard error
+of the pinball loss on the stabilised scale and of |error| / (1 + I) on held-out datasets of both.
+These are short fits, a twentieth of what `small` had: what they tell is what is learned soonest.
 
 {table(document)}"""
 

@@ -172,29 +172,33 @@ def make_adapted(
 @command("fidelity")
 @click.argument("store", type=store_path)
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--side", type=Choice(["x", "y"]), default="x", show_default=True,
-              help="Which side of STORE looks like DATA.")  # fmt: skip
+@click.option(
+    "--side",
+    type=Choice(["x", "y"]),
+    help="Of STORE, that looks like DATA.  [default: the one that a flow carries]",
+)
 @click.option("--columns", metavar="COLS", help="As for `flow-fit`.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the choice of rows and directions.")  # fmt: skip
 @json_option
 def fidelity_command(
-    store: Path, data: Path, side: str, columns: str | None, seed: int, as_json: bool
+    store: Path, data: Path, side: str | None, columns: str | None, seed: int, as_json: bool
 ) -> None:
     """Say how much a side of an adapted STORE looks like DATA, which its flow was fitted to.
 
     Real rows that the fit held out are compared with adapted rows, and with other real rows as the
     best that can be had. That labels survive is another matter: see `mistdata verify --deep`.
 
-    Example: mistdata fidelity STORE digits.npy --side x
+    Example: mistdata fidelity STORE digits.npy
     """
     from dataclasses import asdict
 
     import mistdata
     from mistdata.flows import read_modality
-    from mistdata.flows.fidelity import fidelity_of, fit_of
+    from mistdata.flows.fidelity import fidelity_of, fit_of, the_side
 
     opened = mistdata.open(store)
+    side = side or the_side(opened)
     kind = fit_of(opened, side)["modality"]["kind"]
     found = fidelity_of(opened, side, read_modality(data, kind, columns), seed)
     text = (

@@ -88,6 +88,7 @@ def plan_adapted(recipe: Recipe, limit: int | None, folders: Folders) -> Plan:
     plan = make_plan(recipe, limit)
     dims: list[Array] = []
     identities: list[str | None] = []
+    images = False
     for side, folder in zip(SIDES, folders.sides, strict=True):
         own = plan.columns[f"dim_{side}"].astype(np.int64)
         if folder is None:
@@ -95,11 +96,12 @@ def plan_adapted(recipe: Recipe, limit: int | None, folders: Folders) -> Plan:
             identities.append(None)
             continue
         description = describe_flow(folder)
-        if _rounded(recipe) and not any(e["name"] == "logit" for e in description["steps"]):
-            raise RecipeError(f"{recipe.source}: grey_levels: {folder} is no flow of images")
+        images |= any(step["name"] == "logit" for step in description["steps"])
         _require_fits(plan, side, int(np.prod(description["architecture"]["shape"])))
         dims.append(np.full(len(plan), int(np.prod(description["shape"]))))
         identities.append(description["identity"])
+    if recipe.flow is not None and recipe.flow.grey_levels and not images:
+        raise RecipeError(f"{recipe.source}: grey_levels: no side is carried by a flow of images")
     try:
         return repacked(plan, dims[0], dims[1], (identities[0], identities[1]))
     except ValueError as error:
@@ -284,6 +286,8 @@ def make_shard(store: Path, plan: Plan, shard: Shard) -> tuple[Array, list[Label
         GenerationError: a family failed, or a dataset has no certificate.
     """
     flows, streams = flows_of(store, plan), Streams(plan.recipe.seed)
+    levels = tuple(_levels(plan.recipe, flow) for flow in flows)
+    rounded = any(levels)
     rows, labels = [], []
     for planned in plan.datasets(shard.start, shard.stop):
         try:
@@ -292,39 +296,37 @@ def make_shard(store: Path, plan: Plan, shard: Shard) -> tuple[Array, list[Label
             labels.append(label_of(planned, rows[-1].member, strict, streams, None))
         except (ValueError, ArithmeticError, MistdataError) as error:
             raise GenerationError(f"{where(plan, shard, planned)}: {error}") from error
-    rounded = _rounded(plan.recipe)
     with one_thread():
         carried = [
-            _carried(flow, [row.latents[side] for row in rows], rounded)
+            _carried(flow, [row.latents[side] for row in rows], levels[side])
             for side, flow in enumerate(flows)
         ]
     values = _stored(plan, shard, rows, carried)
     keep = plan.recipe.flow is not None and plan.recipe.flow.keep_uncertified
     for position, row in enumerate(rows):
-        found = _certify(row, [side[position] for side in carried])
+        found = _certify(row, [side[position] for side in carried], levels)
         label = labels[position]
-        holds = certified_loss(found, rounded) is not None if rounded else found.holds(label.mi)
+        holds = certified_loss(found) is not None if rounded else found.holds(label.mi)
         if not keep and not holds:
             reason = _refusal(found, label.mi)
             raise GenerationError(f"{where(plan, shard, row.planned)}: {reason}")
-        labels[position] = _labelled(label, row.planned, found, rounded)
+        labels[position] = _labelled(label, row.planned, found, rounded=rounded)
     return values, labels
 
 
-def _rounded(recipe: Recipe) -> bool:
-    """Whether images are rounded to grey levels."""
-    return recipe.flow is not None and recipe.flow.grey_levels
-
-
-def certified_loss(found: Certificate, rounded: bool) -> float | None:
-    """Return the nats that may have been lost; None where nothing finite is known.
-
-    Equal rows are a loss that single precision must not have; whole grey levels may.
-    """
-    bound = found.mi_loss_bound
-    if bound is None or not np.isfinite(bound) or found.nonfinite:
+def _levels(recipe: Recipe, flow: Flow | None) -> int | None:
+    """Grey levels that the images of a flow are rounded to; None where rows stay as they are."""
+    if flow is None or recipe.flow is None or not recipe.flow.grey_levels:
         return None
-    return bound if rounded or not found.ties else None
+    return next((step.levels for step in flow.steps if isinstance(step, Logit)), None)
+
+
+def certified_loss(found: Certificate) -> float | None:
+    """Return the nats that may have been lost; None where nothing finite is known."""
+    bound = found.mi_loss_bound
+    if bound is None or not np.isfinite(bound) or found.nonfinite or found.ties:
+        return None
+    return bound
 
 
 def _stored(
@@ -369,14 +371,18 @@ def recertify(
             back, error = flow.recover(back.reshape(len(back), *flow.shape))
             errors.append(error)
         carried.append((side, back))
-    found = replace(_certify(row, carried), log_det_error=max(errors))
+    levels = tuple(_levels(plan.recipe, flow) for flow in flows)
+    found = replace(_certify(row, carried, levels), log_det_error=max(errors))
     return _recovered(row, carried), found
 
 
-def _carried(flow: Flow | None, latents: list[Array], rounded: bool) -> list[tuple[Array, Array]]:
+def _carried(
+    flow: Flow | None, latents: list[Array], levels: int | None
+) -> list[tuple[Array, Array]]:
     """Return what is stored of one side of every dataset, and what is recovered from it.
 
     Where there is no flow, `latents` are the rows of the member, and so is what is recovered.
+    Images are rounded to whole `levels`, if there are any.
     """
     if flow is None:
         with np.errstate(over="ignore"):
@@ -384,8 +390,8 @@ def _carried(flow: Flow | None, latents: list[Array], rounded: bool) -> list[tup
         return [(values, values.astype(np.float64)) for values in plain]
     cuts = np.cumsum([len(each) for each in latents])[:-1]
     stored = to_modality(flow, np.concatenate(latents))
-    if rounded:
-        stored = np.clip(np.rint(stored), 0, _levels(flow) - 1)
+    if levels is not None:
+        stored = np.clip(np.rint(stored), 0, levels - 1)
     recovered = from_modality(flow, stored)
     return list(zip(np.split(stored, cuts), np.split(recovered, cuts), strict=True))
 
@@ -399,7 +405,9 @@ def _recovered(row: _Row, carried: list[tuple[Array, Array]]) -> tuple[Array, Ar
     return x, y
 
 
-def _certify(row: _Row, carried: list[tuple[Array, Array]]) -> Certificate:
+def _certify(
+    row: _Row, carried: list[tuple[Array, Array]], levels: tuple[int | None, ...]
+) -> Certificate:
     (stored_x, back_x), (stored_y, back_y) = carried
     latents = zip(row.carriers, row.latents, (back_x, back_y), strict=True)
     return certify(
@@ -408,20 +416,20 @@ def _certify(row: _Row, carried: list[tuple[Array, Array]]) -> Certificate:
         _recovered(row, carried),
         (stored_x, stored_y),
         tuple(None if carrier is None else (given, back) for carrier, given, back in latents),
+        tuple(each is not None for each in levels),
     )
 
 
-def _levels(flow: Flow) -> int:
-    """Grey levels of the images of a flow."""
-    return next(step.levels for step in flow.steps if isinstance(step, Logit))
+def _labelled(label: Label, planned: Planned, found: Certificate, *, rounded: bool) -> Label:
+    """Write the certificate into the label; of rounded images it is the label's error.
 
-
-def _labelled(label: Label, planned: Planned, found: Certificate, rounded: bool) -> Label:
-    """Write the certificate into the label; of rounded images it is the label's error."""
+    I lies in [mi - mi_error, mi], and is not negative.
+    """
     dims = {"member_dims": [planned.member_x, planned.member_y]}
-    loss = certified_loss(found, rounded)
+    loss = certified_loss(found)
     if rounded and loss is not None:
-        label = replace(label, mi_error=label.mi_error + loss, mi_error_kind=catalog.ROUNDED)
+        error = min(label.mi_error + loss, label.mi)
+        label = replace(label, mi_error=error, mi_error_kind=catalog.ROUNDED)
     return replace(
         label,
         params=json.dumps(json.loads(label.params) | dims),

@@ -38,7 +38,7 @@ class Certificate:
 
     Attributes:
         nonfinite: stored values that are NaN or infinite.
-        ties: stored rows of a side that are equal to another one of it.
+        ties: stored rows of a side that are equal to another one of it, where it was not rounded.
         roundtrip_max: largest |recovered - given| latent, of both sides.
         mi_loss_bound: nats that may have been lost, -E[Δ] + ln E[e^D], at least 0, and three
             standard errors; infinite where the recovered rows are not finite; None where the
@@ -106,6 +106,7 @@ def certify(
     recovered: tuple[Array, Array],
     stored: tuple[Array, Array],
     latents: tuple[tuple[Array, Array] | None, ...],
+    rounded: tuple[bool, ...] = (False, False),
 ) -> Certificate:
     """Certify one dataset.
 
@@ -116,12 +117,17 @@ def certify(
         stored: both sides as they are stored.
         latents: of every side, those given and those recovered; None for one that was not
             carried, whose rows may well be equal.
+        rounded: whether a side holds whole grey levels, of which rows may well be equal too.
     """
     errors = [float(np.abs(each[1] - each[0]).max()) for each in latents if each is not None]
-    carried = [side for side, each in zip(stored, latents, strict=True) if each is not None]
+    exact = [
+        side
+        for side, each, coarse in zip(stored, latents, rounded, strict=True)
+        if each is not None and not coarse
+    ]
     return Certificate(
         nonfinite=int(sum((~np.isfinite(side)).sum() for side in stored)),
-        ties=sum(len(side) - len(np.unique(side, axis=0)) for side in carried),
+        ties=sum(len(side) - len(np.unique(side, axis=0)) for side in exact),
         roundtrip_max=max(errors, default=0.0),
         mi_loss_bound=loss_bound(member, given, recovered),
     )

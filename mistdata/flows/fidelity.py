@@ -123,6 +123,19 @@ def fidelity_of(store: MetaDataset, side: str, modality: Modality, seed: int = 0
     return fidelity(train, held_out, made, np.random.default_rng(seed))
 
 
+def the_side(store: MetaDataset) -> str:
+    """Return the one side of a store that a flow carries: 'x' or 'y'.
+
+    Raises:
+        MistdataError: flows carry both, or none.
+    """
+    carried = [side for side in "xy" if (store.path / ledger.FLOWS / side).is_dir()]
+    if len(carried) != 1:
+        what = "flows carry both sides; say which with --side" if carried else "no flow carries it"
+        raise MistdataError(f"{store.path}: {what}")
+    return carried[0]
+
+
 def fit_of(store: MetaDataset, side: str) -> dict[str, Any]:
     """Return the record of the fit of the flow that carries a side of a store.
 

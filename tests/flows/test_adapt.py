@@ -342,17 +342,20 @@ def test_whole_grey_levels_make_labels_certified_intervals(source, flows, tmp_pa
                 [Standard(torch.zeros(16), torch.ones(16)), Logit(256)], (4, 4))  # fmt: skip
     flow.inverse(torch.randint(40, 200, (64, 4, 4)).float())  # sets the scales
     save_flow(flow, tmp_path / "images", {})
-    images = adapt.Folders(tmp_path / "images", None)
+    images = adapt.Folders(tmp_path / "images", flows.y)
     adapted(source, images, tmp_path / "out", grey_levels=True)
     before, after = mistdata.open(source), mistdata.open(tmp_path / "out")
     assert (after[0].x == np.round(after[0].x)).all() and after[0].x.max() <= 255
+    assert not (after[0].y == np.round(after[0].y)).any()  # rows of a table
     loss = after.column("mi_loss_bound")
     assert set(after.column("mi_error_kind")) == {"certified_loss"}
     assert np.array_equal(before.column("mi"), after.column("mi"))
-    assert (after.column("mi_error") >= loss).all() and loss.max() > 1e-3
+    assert loss.max() > 1e-3
+    before_error, mi = before.column("mi_error"), after.column("mi")
+    assert np.array_equal(after.column("mi_error"), np.minimum(before_error + loss, mi))
     assert not after.column("flags").any()
     assert not audit(tmp_path / "out", workers=1).problems
-    with pytest.raises(MistdataError, match="no flow of images"):
+    with pytest.raises(MistdataError, match="no side is carried by a flow of images"):
         adapted(source, flows, tmp_path / "tables", grey_levels=True)
 
 

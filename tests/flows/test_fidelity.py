@@ -52,18 +52,20 @@ def test_too_few_rows_are_refused():
 
 def test_the_command_compares_a_side_with_the_data_of_its_flow(carried_store):
     digits = carried_store.parent / "digits.npy"
-    found = json.loads(run("fidelity", carried_store, digits, "--json").stdout)
+    found = json.loads(run("fidelity", carried_store, digits, "--side", "x", "--json").stdout)
     # One row of each of 20 datasets, by a flow that hardly learned.
     assert found["rows"] == 20 and found["side"] == "x"
     assert found["sliced"] > 1.2 * found["sliced_floor"]
     assert 0.5 <= found["told_apart"] <= 1
-    shown = run("fidelity", carried_store, digits).stdout
+    shown = run("fidelity", carried_store, digits, "--side", "x").stdout
     assert "told apart by a classifier" in shown and "real from real" in shown
 
 
 def test_the_command_refuses_what_it_cannot_compare(carried_store, small_store, tmp_path):
     wine = carried_store.parent / "wine.npy"
-    assert "no flow carries X" in refuses(2, "fidelity", small_store, wine)
+    assert "no flow carries it" in refuses(2, "fidelity", small_store, wine)
+    assert "no flow carries X" in refuses(2, "fidelity", small_store, wine, "--side", "x")
+    assert "say which with --side" in refuses(2, "fidelity", carried_store, wine)
     few = refuses(2, "fidelity", carried_store, wine, "--side", "y")
     assert "at least 20 rows of each are needed, got 18" in few
     np.save(tmp_path / "other.npy", np.load(wine)[1:])

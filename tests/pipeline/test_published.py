@@ -77,6 +77,14 @@ def test_long_samples_are_drawn_from_the_mixture_of_training():
     assert (plan.sizes > 50_000).mean() > 0.3  # what the flagship's datasets never hold
 
 
+def test_wide_samples_hold_out_what_training_does():
+    wide, train = components("mistdata-wide", "train"), components("mistdata-train", "train")
+    assert families_of(wide) < families_of(train) and maps_of(wide) < maps_of(train)
+    plan = make_plan(RECIPES["mistdata-wide"], 1000)
+    assert plan.columns["n"].min() >= 500
+    assert min(plan.columns[f"dim_{side}"].min() for side in "xy") >= 12
+
+
 def test_new_members_are_drawn_from_the_mixture_of_training():
     def shared(recipe, split):
         return {

@@ -61,7 +61,7 @@ def test_fresh_datasets_are_no_datasets_of_the_store(small_recipe, small_store):
 def test_an_ablation_goes_on_with_what_its_file_lacks(small_store, tmp_path, monkeypatch):
     monkeypatch.setattr(ablate, "CONFIGS", {"small": TINY})
     out = tmp_path / "ablation.json"
-    arguments = ["--store", str(small_store), "--out", str(out), "--minutes", "0.01"]
+    arguments = ["--store", str(small_store), "--out", str(out), "--steps", "4"]
     for seeds in ("1", "2"):
         result = CliRunner().invoke(
             ablate.main, [*arguments, "--seeds", seeds, "--only", "small", "--only", "no sum"]
