@@ -32,7 +32,8 @@ FLOOR = 0.01  # of a sum of kernels, where one neighbour at distance 0 counts 1
 SELF = 1e4  # exponent that leaves a row out of its own neighbours
 ATTENDED = 4  # exponent of the kernel that weighs the neighbours: the second rung
 _CACHED = 1 << 18  # pairs of rows of one dataset that a core's cache holds
-_BLOCK = 1 << 23  # most pairs of rows in a block of queries of a batch
+_BLOCK = 1 << 20  # most pairs of rows in a block of queries of a batch,
+_BLOCK_GPU = 1 << 23  # and on a GPU, where few large products are faster
 
 
 class Side(NamedTuple):
@@ -104,7 +105,8 @@ class RowStream(nn.Module):
         n = scores.shape[1]
         if queries is None:
             queries = torch.arange(n, device=scores.device).expand(len(scores), -1)
-        block = max(1, min(_CACHED // n, _BLOCK // (len(scores) * n)))
+        most = _BLOCK_GPU if scores.is_cuda else _BLOCK
+        block = max(1, min(_CACHED // n, most // (len(scores) * n)))
         parts = [self._compare(x, y, part) for part in torch.split(queries, block, dim=1)]
         features = torch.cat(parts, dim=1)
         return self._pool(features, facts, queries.shape[1])
@@ -173,10 +175,10 @@ class RowStream(nn.Module):
 
     def _said(self, gap: Tensor, other: Side, queries: Tensor) -> Tensor:
         """Mean of the values, weighted by a kernel of the gap; the query itself is left out."""
-        logits = (-ATTENDED * gap).scatter(2, queries.unsqueeze(2), -SELF)
+        logits = (-ATTENDED * gap).scatter_(2, queries.unsqueeze(2), -SELF)
         if other.unknown is not None:
-            logits = logits.masked_fill(other.unknown.unsqueeze(1), -SELF)
-        weights = logits.exp()
+            logits.masked_fill_(other.unknown.unsqueeze(1), -SELF)
+        weights = logits.exp_()  # in place, as memory is what this costs
         said: Tensor = weights @ other.values / (weights.sum(dim=2, keepdim=True) + FLOOR)
         return said
 
