@@ -32,7 +32,7 @@ FLOOR = 0.01  # of a sum of kernels, where one neighbour at distance 0 counts 1
 SELF = 1e4  # exponent that leaves a row out of its own neighbours
 ATTENDED = 4  # exponent of the kernel that weighs the neighbours: the second rung
 _CACHED = 1 << 18  # pairs of rows of one dataset that a core's cache holds
-_BLOCK = 1 << 20  # most pairs of rows in a block of queries of a batch,
+_BLOCK = 1 << 19  # most pairs of rows in a block of queries of a batch,
 _BLOCK_GPU = 1 << 23  # and on a GPU, where few large products are faster
 
 
