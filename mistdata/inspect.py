@@ -66,7 +66,9 @@ def certificates(dataset: MetaDataset) -> dict[str, Any] | None:
 
     Returns:
         flows: the identities of each side.
+        modalities: what each side looks like, see `MetaDataset.modality`.
         flagged: datasets without a certificate that they lost no more than is allowed.
+        vacuous: datasets with information of which nothing is certified.
         quantiles: levels of `mi_loss_bound` (nats) and `roundtrip_max`, which follow.
     """
     table = dataset.catalog
@@ -79,7 +81,15 @@ def certificates(dataset: MetaDataset) -> dict[str, Any] | None:
         values = dataset.column(name)
         values = values[np.isfinite(values)]
         figures[name] = np.quantile(values, _LEVELS).tolist() if len(values) else []
-    return {"flows": identities, "flagged": flagged, "quantiles": list(_LEVELS), **figures}
+    error, mi = dataset.column("mi_error"), dataset.column("mi")
+    return {
+        "flows": identities,
+        "modalities": {side: dataset.modality(side) for side in "xy"},
+        "flagged": flagged,
+        "vacuous": int(((error >= mi) & (mi > 0)).sum()),
+        "quantiles": list(_LEVELS),
+        **figures,
+    }
 
 
 def _split(dataset: MetaDataset, split: str, unique: Mapping[str, int]) -> dict[str, Any]:

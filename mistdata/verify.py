@@ -126,6 +126,7 @@ def verify(
     manifest = _check_manifest(store, record, shards, report) if sealed else None
     if manifest is None:
         _check_metadata(store, ledger.metadata(record, shards), report)
+    _check_flows(store, planned, report)
     table = _check_catalog(store, planned, report) if sealed else None
     if manifest is not None and table is not None:
         _check_digest(manifest, shards, table, report)
@@ -185,6 +186,15 @@ def _check_metadata(store: Path, expected: dict[str, bytes], report: Report) -> 
             report.add(name, "not what the plan says")
         elif report.sealed and not path.is_file():
             report.add(name, "missing")  # a run that was interrupted may not have come so far
+
+
+def _check_flows(store: Path, planned: catalog.Table, report: Report) -> None:
+    """Hold the flows that lie in the store against the identities that the plan names."""
+    for side in "xy":
+        name = f"{ledger.FLOWS}/{side}/{ledger.FLOW}"
+        identities = planned[f"flow_{side}"].unique().to_pylist()
+        if (store / name).is_file() and identities != [sha256_of(store / name)]:
+            report.add(name, "not the flow that the plan names")
 
 
 def _check_small_file(store: Path, name: str, expected: dict[str, Any], report: Report) -> None:

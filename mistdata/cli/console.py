@@ -256,16 +256,29 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {one}" + ("" if count == 1 else "s")
 
 
+_LOOKS = {"table": "rows of a table", "image": "images", "embedding": "embeddings"}
+
+
 def certificates_text(found: dict[str, Any], datasets: int) -> str:
-    """Write in a line what is certified of a store that flows carry."""
+    """Write what a store that flows carry looks like, and what is certified of it."""
+    lines = [
+        f"{side.upper()} looks like {_LOOKS[each['kind']]}, {' × '.join(map(str, each['shape']))}"
+        for side, each in found["modalities"].items()
+        if each is not None and "kind" in each
+    ]
     held = f"certificates: {datasets - found['flagged']:,} of {datasets:,} datasets hold"
-    if not found["mi_loss_bound"]:
-        return held
-    loss, errors = found["mi_loss_bound"], found["roundtrip_max"]
-    return (
-        f"{held}; half may have lost {loss[2]:.2g} nats or less, the most {loss[-1]:.2g}; latents"
-        f" come back within {errors[-1]:.2g}"
-    )
+    if found["mi_loss_bound"]:
+        loss, errors = found["mi_loss_bound"], found["roundtrip_max"]
+        held += (
+            f"; half may have lost {loss[2]:.2g} nats or less, the most {loss[-1]:.2g}; latents"
+            f" come back within {errors[-1]:.2g}"
+        )
+    lines.append(held)
+    if found["vacuous"]:
+        lines.append(
+            f"{counted(found['vacuous'], 'dataset')} may have lost all information: mi_error is mi"
+        )
+    return "\n".join(lines)
 
 
 def bytes_text(count: float) -> str:

@@ -142,6 +142,8 @@ def flow_adapt(
 
     if flow_x is None and flow_y is None:
         raise click.UsageError("give --flow-x, --flow-y, or both")
+    if out.resolve() == store.resolve():
+        raise click.UsageError("OUT is STORE itself; name another folder")
     executor = computing.executor(shards=shards)
     folders = Folders(flow_x, flow_y)
     recipe = adapted_recipe(

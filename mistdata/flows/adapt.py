@@ -116,13 +116,15 @@ def _require_fits(plan: Plan, side: Side, dim: int) -> None:
             if kind != "continuous":
                 raise RecipeError(
                     f"{plan.recipe.source}: {component.name}: {side.upper()} is {kind}, and a flow"
-                    " needs a continuous side; leave the component out, or carry the other side"
+                    " needs a continuous side; carry the other side, or a store that was generated"
+                    " without this component"
                 )
     widest = int(plan.columns[f"dim_{side}"].max())
     if widest > dim:
         raise RecipeError(
             f"{plan.recipe.source}: dim_{side} goes up to {widest}, the flow of"
-            f" {side.upper()} has {dim} latents; choose dim_{side} <= {dim}, or fit a larger flow"
+            f" {side.upper()} has {dim} latents; fit a larger flow, or carry a store that was"
+            f" generated with dim_{side} <= {dim}"
         )
 
 
@@ -391,7 +393,7 @@ def _carried(
     cuts = np.cumsum([len(each) for each in latents])[:-1]
     stored = to_modality(flow, np.concatenate(latents))
     if levels is not None:
-        stored = np.clip(np.rint(stored), 0, levels - 1)
+        stored = np.clip(np.rint(stored), 0, levels - 1) + np.float32(0.0)  # -0 becomes 0
     recovered = from_modality(flow, stored)
     return list(zip(np.split(stored, cuts), np.split(recovered, cuts), strict=True))
 
@@ -421,15 +423,21 @@ def _certify(
 
 
 def _labelled(label: Label, planned: Planned, found: Certificate, *, rounded: bool) -> Label:
-    """Write the certificate into the label; of rounded images it is the label's error.
+    """Write the certificate into the label.
 
+    What rounded images lost is the label's error, as is what an uncertified dataset may have lost:
     I lies in [mi - mi_error, mi], and is not negative.
     """
     dims = {"member_dims": [planned.member_x, planned.member_y]}
     loss = certified_loss(found)
-    if rounded and loss is not None:
-        error = min(label.mi_error + loss, label.mi)
-        label = replace(label, mi_error=error, mi_error_kind=catalog.ROUNDED)
+    certified = rounded if loss is not None else False
+    if certified or not found.holds(label.mi):
+        lost = label.mi if loss is None else loss
+        label = replace(
+            label,
+            mi_error=min(label.mi_error + lost, label.mi),
+            mi_error_kind=catalog.ROUNDED if certified else catalog.UNCERTIFIED_LOSS,
+        )
     return replace(
         label,
         params=json.dumps(json.loads(label.params) | dims),

@@ -117,6 +117,11 @@ def fidelity_of(store: MetaDataset, side: str, modality: Modality, seed: int = 0
         modality.values[part]
         for part in divide(len(modality), settings["held_out"], settings["seed"])
     )
+    if len(held_out) < _FEWEST:
+        raise MistdataError(
+            f"{store.path}: the fit held out {len(held_out)} rows, and at least {_FEWEST} are"
+            " needed; fit with a larger --held-out"
+        )
     made = one_row_each(store, side, max(len(held_out), _MOST))
     if modality.levels is not None:
         made = np.clip(np.rint(made), 0, modality.levels - 1)

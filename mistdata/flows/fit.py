@@ -28,8 +28,8 @@ from mistdata.estimator.checkpoint import (
     write_atomically,
 )
 from mistdata.flows.architecture import Architecture
-from mistdata.flows.flow import DESCRIPTION, Flow, save_flow
-from mistdata.flows.modality import Modality
+from mistdata.flows.flow import DESCRIPTION, Flow, describe_flow, save_flow
+from mistdata.flows.modality import Modality, require_independent
 from mistdata.flows.preparation import Logit, Planes, Principal, Standard
 
 STATE = "state.safetensors"
@@ -147,6 +147,8 @@ class Fit:
         elif modality.kind == "image":
             steps.append(Logit(modality.levels or 2))
             rows = steps[-1].inverse(rows)[0]
+        elif count == size:
+            require_independent(rows.numpy(), modality.names)
         standard = Standard.of(rows)
         if (standard.scale < _TINY * standard.scale.max()).any():
             raise MistdataError(
@@ -259,8 +261,8 @@ class Fit:
         for name in ("settings", "data"):
             if record.get(name) != own[name]:
                 raise MistdataError(
-                    f"{path}: an interrupted fit of other {name}, {record.get(name)}; go on with"
-                    " these, or choose another folder"
+                    f"{path}: an interrupted fit of {_other(name, record.get(name), own[name])};"
+                    " go on with these, or choose another folder"
                 )
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
         for key, tensor in tensors.items():
@@ -285,6 +287,8 @@ def fit_flow(
 ) -> dict[str, Any]:
     """Fit a flow and write it; the same call again goes on after an interruption.
 
+    After a fit that was finished it has nothing to do.
+
     Args:
         modality: to look like.
         out: folder of the flow.
@@ -302,10 +306,11 @@ def fit_flow(
             modality cannot be learned, or there is no such device.
     """
     out = Path(out)
+    require_folder(out)
     fit = Fit(modality, settings or FitSettings(), device)
     state = out / STATE
     if (out / DESCRIPTION).exists():
-        raise MistdataError(f"{out}: holds a flow already; choose another folder")
+        return _finished(fit, out)
     out.mkdir(parents=True, exist_ok=True)
     if state.exists():
         fit.resume(state)
@@ -322,6 +327,40 @@ def fit_flow(
         fit.save(state)
         raise
     return _finish(fit, out)
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a folder that holds anything but a flow or an interrupted fit.
+
+    Raises:
+        MistdataError: naming what lies there.
+    """
+    if out.exists() and not out.is_dir():
+        raise MistdataError(f"{out}: a file; a flow needs a folder of its own")
+    own = {DESCRIPTION, STATE}
+    others = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if others and not own & set(others):
+        raise MistdataError(f"{out}: holds other files ({others[0]}); choose another folder")
+
+
+def _finished(fit: Fit, out: Path) -> dict[str, Any]:
+    """Return the record of a fit that was finished before, if it is the one that is asked for."""
+    description = describe_flow(out)
+    record: dict[str, Any] = description["fit"]
+    same = record.get("settings") == asdict(fit.settings) and record.get("data_sha256") == fit.data
+    if not same:
+        raise MistdataError(
+            f"{out}: holds a flow of other data or settings already; choose another folder"
+        )
+    return record | {"identity": description["identity"]}
+
+
+def _other(name: str, saved: Any, own: Any) -> str:
+    """Say how what a fit began with differs from what is asked for now."""
+    if name != "settings":
+        return "other data"
+    differ = [key for key in own if saved.get(key) != own[key]]
+    return "other settings: " + ", ".join(f"{key} = {saved.get(key)}" for key in differ)
 
 
 def _examples(fit: Fit) -> dict[str, Any]:

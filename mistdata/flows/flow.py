@@ -25,10 +25,11 @@ from mistdata.errors import MistdataError
 from mistdata.estimator.checkpoint import write_atomically
 from mistdata.flows.architecture import Architecture, build_layers, quickened
 from mistdata.flows.preparation import step_of, step_record
+from mistdata.store import ledger
 from mistdata.store.place import place
 
 SCHEMA = 1
-DESCRIPTION, TENSORS = "flow.json", "weights.safetensors"
+DESCRIPTION, TENSORS = ledger.FLOW, "weights.safetensors"
 
 
 class FlowError(MistdataError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.linalg import qr
 
 from mistdata.distributions.priors import Array
 from mistdata.errors import MissingExtra, MistdataError
@@ -21,6 +22,7 @@ Kind = Literal["table", "image", "embedding"]
 KINDS: tuple[str, ...] = get_args(Kind)
 FEWEST_ROWS = 32
 FEW_VALUES = 32  # so few distinct values in a column of more than twice as many rows: discrete
+_DEPENDENT = 1e-9  # of what is left of a column by the others, over the largest
 WIDE = 64  # columns beyond which an array of numbers counts as an embedding
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 
@@ -127,8 +129,11 @@ def modality_of(
     if kind == "image":
         return _image(values, where)
     rows = values.reshape(len(values), -1)
+    hint = "leave it out (--columns)" if names else "leave it out of the array"
+    if values.ndim in (3, 4):
+        hint += "; pixels of images from 0 to 1 become whole levels by (255 * pixels).round()"
     names = tuple(names) or tuple(str(column) for column in range(rows.shape[1]))
-    _require_continuous(rows, names, where)
+    _require_continuous(rows, names, where, hint)
     continuous = values.astype(np.float64)
     return Modality(continuous, "table" if kind == "table" else "embedding", names)
 
@@ -140,16 +145,37 @@ def _guess(values: Array) -> str:
     return "embedding" if values[0].size > WIDE else "table"
 
 
-def _require_continuous(rows: Array, names: Sequence[str], where: str) -> None:
+def _require_continuous(rows: Array, names: Sequence[str], where: str, hint: str) -> None:
     for column, name in zip(rows.T, names, strict=True):
         distinct = len(np.unique(column))
         if distinct == 1:
-            raise ModalityError(f"{where}: column {name!r} is constant; leave it out (--columns)")
+            raise ModalityError(f"{where}: column {name!r} is constant; {hint}")
         if distinct <= FEW_VALUES and len(column) > 2 * distinct:
             raise ModalityError(
                 f"{where}: column {name!r} is discrete, {distinct} distinct values in"
-                f" {len(column)} rows; a flow needs continuous columns, leave it out (--columns)"
+                f" {len(column)} rows; a flow needs continuous columns, {hint}"
             )
+
+
+def require_independent(rows: Array, names: Sequence[str]) -> None:
+    """Refuse columns that are linear combinations of others: they have no density together.
+
+    Args:
+        rows: (n, columns), none constant.
+        names: of the columns.
+
+    Raises:
+        ModalityError: naming one of them.
+    """
+    units = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    triangle, order = qr(units, mode="r", pivoting=True)
+    left = np.abs(np.diagonal(triangle))
+    rank = int((left > _DEPENDENT * left[0]).sum())
+    if rank < rows.shape[1]:
+        raise ModalityError(
+            f"column {names[order[rank]]!r} follows linearly from the others; leave it out, or"
+            " learn a code of what varies with --max-dim"
+        )
 
 
 def _image(values: Array, where: str) -> Modality:
@@ -160,7 +186,10 @@ def _image(values: Array, where: str) -> Modality:
         )
     grey = values.astype(np.float64)
     if (grey != np.round(grey)).any() or grey.min() < 0:
-        raise ModalityError(f"{where}: images must hold grey levels 0, 1, 2, ...; or --kind table")
+        raise ModalityError(
+            f"{where}: images must hold grey levels 0, 1, 2, ...; pixels from 0 to 1 become"
+            " such by (255 * pixels).round()"
+        )
     if grey.max() == grey.min():
         raise ModalityError(f"{where}: all pixels are the same")
     return Modality(grey, "image", levels=_depth(int(grey.max())))
@@ -174,8 +203,10 @@ def _depth(most: int) -> int:
 def _read_array(path: Path, name: str | None) -> Array:
     try:
         loaded: Any = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ModalityError(f"{path}: not an array that NumPy wrote, {error}") from None
+    except (ValueError, EOFError, OSError):
+        raise ModalityError(
+            f"{path}: not an array that NumPy wrote, or one of Python's objects"
+        ) from None
     if isinstance(loaded, np.ndarray):
         return loaded
     if name is None and len(loaded.files) != 1:
@@ -197,9 +228,9 @@ def _read_columns(path: Path, chosen: str | None) -> tuple[Array, tuple[str, ...
     words = next((name for name in names if table[name].dtype.kind not in "buif"), None)
     if words is not None:
         raise ModalityError(f"{path}: column {words!r} holds no numbers; choose with --columns")
-    missing = next((name for name in names if np.isnan(table[name]).any()), None)
+    missing = next((name for name in names if not np.isfinite(table[name]).all()), None)
     if missing is not None:
-        raise ModalityError(f"{path}: column {missing!r} has missing values")
+        raise ModalityError(f"{path}: column {missing!r} has missing or infinite values")
     return np.stack([table[name] for name in names], axis=1), tuple(names)
 
 

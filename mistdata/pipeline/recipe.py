@@ -143,7 +143,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     if "derived" in data:
         raise RecipeError(
             f"{source}: a store that was selected, merged or imported has no recipe to make its"
-            " datasets from; go to what it names"
+            " datasets from; go to those that its README names"
         )
     top = Table(data, source, "")
     name = _take_name(top, "name")

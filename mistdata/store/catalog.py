@@ -93,6 +93,7 @@ _LATER = {"mi_error_kind", "mi_check", "pmi_std", "oracle_se", *LATER_LABELS}
 ALLOWED_LOSS = 1e-3  # of 1 + I: what a certified dataset may have lost to its flow and rounding
 UNCERTIFIED = 1  # in `flags`: carried by a flow without a certificate that it lost no more
 IMPORTED = "imported"  # mi_method of labels that came with the data: nobody checked them here
+UNCERTIFIED_LOSS = "uncertified_loss"  # the same of datasets in `flags`
 ROUNDED = "certified_loss"  # mi_error_kind of images in grey levels: I is in [mi - mi_error, mi]
 
 

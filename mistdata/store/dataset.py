@@ -7,6 +7,7 @@ read through Zarr. All give the same bits.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -157,6 +158,25 @@ class MetaDataset:
             KeyError: the catalog has no such column.
         """
         return catalog.to_numpy(self._table[name])
+
+    def modality(self, side: str) -> dict[str, Any] | None:
+        """Return what the rows of a side look like where a flow carries it, else None.
+
+        Args:
+            side: 'x' or 'y'.
+
+        Returns:
+            shape of a row of the modality, which is stored flat; kind: 'table', 'image' or
+            'embedding'; names of the columns of a table; levels of grey of an image.
+
+        Example:
+            >>> images = ds[0].x.reshape(-1, *ds.modality("x")["shape"])       # doctest: +SKIP
+        """
+        path = self.path / ledger.FLOWS / side / ledger.FLOW
+        if not path.is_file():
+            return None
+        described = json.loads(path.read_bytes())
+        return {"shape": tuple(described["shape"]), **described["fit"].get("modality", {})}
 
     def where(self, condition: str) -> MetaDataset:
         """Select datasets by a SQL condition over the catalog's columns.

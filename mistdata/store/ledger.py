@@ -30,7 +30,8 @@ CATALOG = "catalog.parquet"
 MANIFEST = "manifest.json"
 LOGS = "logs"
 RECEIPTS = "_receipts"
-FLOWS = "flows"  # copies of the flows that carry the sides of a store to a modality
+FLOWS = "flows"  # copies of the flows that carry the sides of a store to a modality,
+FLOW = "flow.json"  # each described by this, whose SHA-256 is its identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A store carried to a modality: the same datasets and labels, certified, reproducible."""
 
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -30,6 +31,7 @@ from mistdata.store.dataset import MetaDataset
 from mistdata.store.place import _client, place
 from mistdata.verify import verify
 from tests.damage import flip
+from tests.in_process import mistdata as run
 from tests.in_process import refuses
 from tests.servers import s3
 
@@ -292,7 +294,13 @@ def test_a_dataset_that_single_precision_blurs_is_refused_or_flagged(flows, tmp_
     with pytest.raises(MistdataError, match="keep_uncertified"):
         adapted(tmp_path / "sharp", flows, tmp_path / "refused")
     adapted(tmp_path / "sharp", flows, tmp_path / "kept", keep_uncertified=True)
-    assert set(mistdata.open(tmp_path / "kept").column("flags")) == {1}
+    kept = mistdata.open(tmp_path / "kept")
+    assert set(kept.column("flags")) == {1}
+    # What it may have lost is its error; where nothing is known, all of it.
+    assert set(kept.column("mi_error_kind")) == {"uncertified_loss"}
+    loss, mi = kept.column("mi_loss_bound"), kept.column("mi")
+    error = kept.column("mi_error")
+    assert (error <= mi).all() and (error >= np.fmin(np.nan_to_num(loss, nan=np.inf), mi)).all()
 
 
 def test_a_store_is_carried_once_and_only_when_sealed(source, carried, flows, tmp_path):
@@ -315,6 +323,41 @@ def test_an_altered_flow_is_caught_when_resuming_and_when_verifying(source, flow
     other = adapt.Folders(saved_flow(tmp_path / "other", 6, (6,), 9), flows.y)
     with pytest.raises(MistdataError, match="belongs to the plan"):
         adapted(source, other, out)
+
+
+def test_another_flow_with_all_its_hashes_is_not_the_one_that_the_plan_names(
+    source, flows, tmp_path
+):
+    out = tmp_path / "out"
+    adapted(source, flows, out)
+    saved_flow(out / "flows" / "x", 6, (2, 3), 9)
+    manifest = ledger.read_manifest(out)
+    for name in (f"flows/x/{TENSORS}", "flows/x/flow.json"):
+        content = (out / name).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        manifest.files[name] = {"size": len(content), "sha256": sha256}
+    (out / ledger.MANIFEST).write_bytes(ledger.encode_manifest(manifest))
+    (problem,) = verify(out).problems
+    assert (problem.path, problem.message) == (
+        "flows/x/flow.json", "not the flow that the plan names",
+    )  # fmt: skip
+    assert "copy the flow back" in refuses(5, "verify", out)
+
+
+def test_a_carried_store_says_what_it_looks_like(carried_store, carried):
+    store = mistdata.open(carried_store)
+    looks = store.modality("x")
+    assert looks["kind"] == "image" and looks["levels"] == 17
+    assert store[0].x.reshape(-1, *looks["shape"]).shape == (store[0].n, 8, 8)
+    assert store.modality("y")["kind"] == "table"
+    assert mistdata.open(carried).modality("x")["shape"] == (2, 3)
+    shown = run("inspect", carried_store).stdout
+    assert "X looks like images, 8 × 8" in shown and "Y looks like rows of a table, 13" in shown
+
+
+def test_a_store_is_not_carried_onto_itself(source, flows):
+    said = refuses(2, "flow-adapt", source, source, "--flow-x", flows.x)
+    assert "OUT is STORE itself" in said
 
 
 def test_a_damaged_shard_is_carried_again_and_a_damaged_flow_is_named(carried, tmp_path):

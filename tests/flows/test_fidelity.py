@@ -67,7 +67,7 @@ def test_the_command_refuses_what_it_cannot_compare(carried_store, small_store, 
     assert "no flow carries X" in refuses(2, "fidelity", small_store, wine, "--side", "x")
     assert "say which with --side" in refuses(2, "fidelity", carried_store, wine)
     few = refuses(2, "fidelity", carried_store, wine, "--side", "y")
-    assert "at least 20 rows of each are needed, got 18" in few
+    assert "held out 18 rows, and at least 20 are needed" in few
     np.save(tmp_path / "other.npy", np.load(wine)[1:])
     said = refuses(2, "fidelity", carried_store, tmp_path / "other.npy", "--side", "y")
     assert "fitted to other data" in said

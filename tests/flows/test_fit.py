@@ -62,15 +62,34 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(kind, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit_flow(modality_of(data, kind), tmp_path / "parts", settings, advance=stop)
-    with pytest.raises(MistdataError, match="other settings"):
+    with pytest.raises(MistdataError, match="other settings: steps = 60"):
         other = FitSettings(**QUICK | {"steps": 61})
         fit_flow(modality_of(data, kind), tmp_path / "parts", other)
     with pytest.raises(MistdataError, match="other data"):
         fit_flow(modality_of(data[:-40], kind), tmp_path / "parts", settings)
     parts = fit_flow(modality_of(data, kind), tmp_path / "parts", settings)
     assert parts["identity"] == whole["identity"]
-    with pytest.raises(MistdataError, match="holds a flow already"):
-        fit_flow(modality_of(data, kind), tmp_path / "parts", settings)
+    again = fit_flow(modality_of(data, kind), tmp_path / "parts", settings)  # nothing is left
+    assert again["identity"] == parts["identity"] and again["nats"] == parts["nats"]
+    with pytest.raises(MistdataError, match="holds a flow of other data or settings already"):
+        fit_flow(modality_of(data, kind), tmp_path / "parts", other)
+
+
+def test_a_flow_gets_a_folder_of_its_own(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(MistdataError, match=r"holds other files \(notes.txt\)"):
+        fit_flow(modality_of(moons()), tmp_path, FitSettings(**QUICK))
+    with pytest.raises(MistdataError, match="a file; a flow needs a folder"):
+        fit_flow(modality_of(moons()), tmp_path / "notes.txt", FitSettings(**QUICK))
+
+
+def test_columns_that_follow_from_others_are_named_or_coded(tmp_path):
+    free = np.random.default_rng(0).normal(size=(80, 3))
+    rows = np.column_stack([free, 2 * free[:, 0] - free[:, 2] + 1])
+    modality = modality_of(rows, "table", ["a", "b", "c", "d"])
+    with pytest.raises(MistdataError, match=r"column '[acd]' follows linearly from the others"):
+        fit_flow(modality, tmp_path / "flow", FitSettings(**QUICK))
+    fit_flow(modality, tmp_path / "flow", FitSettings(**QUICK | {"max_dim": 3}))
 
 
 def test_a_code_of_components_stands_for_a_modality_too_large(tmp_path):
@@ -143,6 +162,7 @@ def test_the_command_fits_a_table_of_chosen_columns(tmp_path):
         (np.ones((50, 2)), "column '0' is constant"),
         (np.stack([np.arange(90.0), np.arange(90) % 3], axis=1), "column '1' is discrete, 3"),
         (np.full((50, 2), np.nan), "NaN"),
+        (np.ones((50, 2, 2)), r"leave it out of the array; pixels .* \(255 \* pixels\).round"),
         (np.zeros((5, 2)), "at least 32 rows"),
         (np.array([["a"]] * 50), "must be numbers"),
     ],
