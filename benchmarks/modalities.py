@@ -230,9 +230,9 @@ the flow did not learn from (they chose its best step), with held-out rows again
 the floor: the accuracy of a nearest-neighbour classifier (0.5: cannot tell), the sliced
 Wasserstein distance in units of the data's spread, and the distance of an adapted row to the
 nearest training row over that of a held-out one (well below 1: repeats training rows); rows are
-how many of each. Squares cut at random from two photographs overlap, so that a held-out one has near
-copies among those trained on and an adapted one has not: its distance is many times as large. Images
-are compared in whole grey levels, as the data are. Held-out loss per
+how many of each. Squares cut at random from two photographs overlap, so that a held-out one has
+near copies among those trained on and an adapted one has not: its distance is many times as large.
+Images are compared in whole grey levels, as the data are. Held-out loss per
 dimension, of images in bits.
 
 {sides}
