@@ -183,10 +183,11 @@ class Network(nn.Module):
     ) -> Tensor:
         """Weigh the estimates, add what the X-Y pairs contribute, and spread quantiles around.
 
-        The centre is e^s Σ_k w_k t_k + Σ_jk c_jk - doubt, with w a softmax over the estimates t
-        (the Gaussian copula's, the kernels', and 0): where estimates agree, that is the answer.
-        The stretch s lies in ±tanh(a e) with e how far from a Gaussian copula the sample is: a
-        long sample that shows no departure from it is not stretched.
+        The centre is e^s Σ_k w_k t_k + tanh(a e) Σ_jk c_jk - doubt, with w a softmax over the
+        estimates t (the Gaussian copula's, the kernels', and 0): where estimates agree, that is
+        the answer. The stretch s lies in ±tanh(a e) with e how far from a Gaussian copula the
+        sample is: to a long sample that shows no departure from it nothing is added, though it
+        may have thousands of pairs, and it is not stretched.
         """
         across = pairs[:, :dim_x, dim_x:] + pairs[:, dim_x:, :dim_x].transpose(1, 2)
         sides = side_weights(pairs.shape[1], dim_x, pairs)
@@ -205,8 +206,9 @@ class Network(nn.Module):
         trust = self.trust(pooled).to(exact)
         doubt = F.softplus(trust[:, 0])
         shares = F.pad(trust[:, 2:], (0, 1)).softmax(dim=1)[:, :-1]
-        stretch = torch.tanh(trust[:, 1]) * torch.tanh(self.evidence.exp() * evident)
+        departure = torch.tanh(self.evidence.exp() * evident)
+        stretch = departure * torch.tanh(trust[:, 1])
         weighed = stretch.exp() * (shares * terms).sum(dim=1)
-        scale = weighed + added - doubt
+        scale = weighed + departure * added - doubt
         quantiles: Tensor = self.head(pooled, scale)
         return quantiles
