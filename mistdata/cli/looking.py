@@ -177,15 +177,19 @@ def sample(
         raise click.UsageError("give either a RECIPE or --family")
     if png is None and csv is None:
         png = _PICTURE.convert(_SAMPLE, None, None)
+    note = ""
     if family is not None:
         if component is not None:
             raise click.UsageError("--component names a line of a RECIPE, not of a family")
         one = sample_family(family, dim_x, dim_y, n, seed)
     else:
         assert recipe is not None
-        one = sample_component(read_recipe(recipe), component, dim_x, dim_y, n, seed)
+        read = read_recipe(recipe)
+        one = sample_component(read, component, dim_x, dim_y, n, seed)
+        if read.flow is not None:
+            note = ", before the flows"
     label = one.label
-    title = f"{one.name}  {len(one.x)} rows, {one.member.dim_x} × {one.member.dim_y}"
+    title = f"{one.name}  {len(one.x)} rows, {one.member.dim_x} × {one.member.dim_y}{note}"
     if png is not None:
         from mistdata.pictures import draw_sample
 

@@ -406,3 +406,9 @@ def test_a_recipe_must_name_the_flows_that_carry_it(flows):
     for text in (RECIPE, RECIPE + '\n[flow]\nx = "x"\n'):
         with pytest.raises(MistdataError, match="must name the sides"):
             adapt.plan_adapted(parse_recipe(text, "recipe.toml"), None, flows)
+
+
+def test_a_sample_of_a_recipe_with_flows_says_that_it_is_drawn_before_them(tmp_path):
+    (tmp_path / "recipe.toml").write_text(with_flows(RECIPE))
+    shown = run("sample", tmp_path / "recipe.toml", "--csv", tmp_path / "rows.csv").stdout
+    assert "before the flows" in shown.splitlines()[0]
