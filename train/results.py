@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mistdata.estimator.checkpoint import find_weights
 from train.evaluate import DOCS
 from train.pit import draw_pit, panels_of
 
@@ -338,6 +340,19 @@ are. A label of 0 that several quantiles equal counts evenly over their levels.
 JUDGED = ("mist-test", "bmi-40", "mistdata-test")  # whose histograms are shown
 
 
+def of_earlier_weights(document: Document) -> str:
+    """Say so where a shipped network was judged with other weights than it has now."""
+    earlier = []
+    for each in document.get("estimators", []):
+        if each["name"] in SHIPPED:
+            now = hashlib.sha256(find_weights(each["name"]).read_bytes()).hexdigest()[:12]
+            judged = each["version"].rpartition(" ")[2]
+            earlier += [] if judged == now else [f"`{each['name']}` ({judged})"]
+    if not earlier:
+        return ""
+    return f"\n\nJudged with earlier weights than those shipped now: {', '.join(earlier)}."
+
+
 def documents_of(folder: Path) -> dict[str, Document]:
     """What is there, in the order of the page."""
     paths = {name: folder / f"{name}.json" for name in SECTIONS}
@@ -354,7 +369,7 @@ def page(folder: Path) -> str:
     if "mist-test" in documents:
         parts.append(goals(documents))
     for name, document in documents.items():
-        parts.append(SECTIONS[name](document) + "\n")
+        parts.append(SECTIONS[name](document) + of_earlier_weights(document) + "\n")
     if (folder / "pit.png").exists():
         parts.append(PIT)
     return "\n".join(parts)

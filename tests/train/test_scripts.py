@@ -1,5 +1,6 @@
 """The scripts around a fit: calibration, ablation, evaluation, consistency, the results page."""
 
+import hashlib
 import json
 import shutil
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from mistdata.estimator import load_network
 from mistdata.estimator.calibration import FEWEST
-from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.checkpoint import find_weights, save_weights
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
@@ -72,6 +73,17 @@ def test_an_ablation_goes_on_with_what_its_file_lacks(small_store, tmp_path, mon
         "small": [0, 1], "no sum": [0, 1],
     }  # fmt: skip
     assert "no sum: pairs averaged, not summed" in result.output
+
+
+def test_a_table_says_that_it_is_of_earlier_weights():
+    def document(version):
+        found = {"name": "small", "version": version}
+        return {"estimators": [found, {"name": "cca", "version": "0.1.0"}]}
+
+    now = hashlib.sha256(find_weights("small").read_bytes()).hexdigest()[:12]
+    assert not results.of_earlier_weights(document(f"0.1.0, weights {now}"))
+    said = results.of_earlier_weights(document("0.1.0, weights 0123456789ab"))
+    assert "earlier weights" in said and "`small` (0123456789ab)" in said
 
 
 def test_numbers_are_kept_with_five_digits():
