@@ -91,7 +91,7 @@ def run(variant: Variant, stores: tuple[str, ...], steps: int, seed: int) -> dic
 
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Markdown: mean and standard error over the seeds."""
+    """Markdown: mean over the seeds, and its standard error where there are several."""
     lines = [
         "| variant | parameters | datasets seen | minutes | pinball | relative error |",
         "|---|---:|---:|---:|---:|---:|",
@@ -100,8 +100,9 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
         cells = []
         for key in ("pinball", "relative error"):
             values = np.array([each[key] for each in runs])
-            error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-            cells.append(f"{values.mean():.4f} ± {error:.4f}")
+            error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+            spread = "" if error is None else f" ± {error:.4f}"
+            cells.append(f"{values.mean():.4f}{spread}")
         seen = np.mean([each["datasets"] for each in runs])
         minutes = np.mean([each["seconds"] for each in runs]) / 60
         what = f"{name}: {VARIANTS[name].what}"

@@ -234,9 +234,10 @@ def ablation(document: Document) -> str:
     return f"""## Ablation
 
 `python -m train.ablate`: every variant fitted for {runs[0]["steps"]:,} steps on the same batches
-of `mist-train` and `mistdata-train`, on one core, with {len(runs)} seeds; mean and standard error
-of the pinball loss on the stabilised scale and of |error| / (1 + I) on held-out datasets of both.
-These are short fits, a twentieth of what `small` had: what they tell is what is learned soonest.
+of `mist-train` and `mistdata-train`, on one core, before what pairs add was gated; mean and, of
+two seeds, standard error of the pinball loss on the stabilised scale and of |error| / (1 + I) on
+held-out datasets of both. These are short fits, a twentieth of what `small` had: what they tell is
+what is learned soonest.
 
 {table(document)}"""
 
