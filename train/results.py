@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mistdata.estimator.checkpoint import find_weights
+from mistdata.baselines.network import Network
 from train.evaluate import DOCS
 from train.pit import draw_pit, panels_of
 
@@ -343,12 +342,11 @@ JUDGED = ("mist-test", "bmi-40", "mistdata-test")  # whose histograms are shown
 
 def of_earlier_weights(document: Document) -> str:
     """Say so where a shipped network was judged with other weights than it has now."""
-    earlier = []
-    for each in document.get("estimators", []):
-        if each["name"] in SHIPPED:
-            now = hashlib.sha256(find_weights(each["name"]).read_bytes()).hexdigest()[:12]
-            judged = each["version"].rpartition(" ")[2]
-            earlier += [] if judged == now else [f"`{each['name']}` ({judged})"]
+    earlier = [
+        f"`{each['name']}` ({each['version']})"
+        for each in document.get("estimators", [])
+        if each["name"] in SHIPPED and each["version"] != Network(checkpoint=each["name"]).version
+    ]
     if not earlier:
         return ""
     return f"\n\nJudged with earlier weights than those shipped now: {', '.join(earlier)}."
