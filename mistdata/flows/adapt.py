@@ -430,7 +430,7 @@ def _labelled(label: Label, planned: Planned, found: Certificate, *, rounded: bo
     """
     dims = {"member_dims": [planned.member_x, planned.member_y]}
     loss = certified_loss(found)
-    certified = rounded if loss is not None else False
+    certified = rounded and loss is not None
     if certified or not found.holds(label.mi):
         lost = label.mi if loss is None else loss
         label = replace(

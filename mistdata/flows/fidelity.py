@@ -17,7 +17,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +106,7 @@ def fidelity_of(store: MetaDataset, side: str, modality: Modality, seed: int = 0
             rows.
     """
     fit = fit_of(store, side)
-    if fit["data_sha256"] != hashlib.sha256(modality.values.tobytes()).hexdigest():
+    if fit["data_sha256"] != modality.sha256:
         raise MistdataError(
             f"{store.path}: the flow of {side.upper()} was fitted to other data; give the same"
             " file, --kind and --columns"

@@ -7,7 +7,6 @@ bit for bit: what happens at a step is a function of the seed and the step.
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from base64 import b64encode
 from collections.abc import Callable
@@ -114,7 +113,7 @@ class Fit:
         rows = torch.from_numpy(modality.values.reshape(len(modality), -1))
         train, held_out = divide(len(rows), settings.held_out, settings.seed)
         self.train, self.held_out = rows[train], rows[held_out]
-        self.data = hashlib.sha256(modality.values.tobytes()).hexdigest()
+        self.data = modality.sha256
         self.flow, self.about = self._build()
         self.flow.to(self.device, torch.float32)
         self.optimizer = torch.optim.AdamW(

@@ -6,6 +6,7 @@ by noise of one level's width. What a flow cannot learn is refused with its name
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,11 @@ class Modality:
     def shape(self) -> tuple[int, ...]:
         """Shape of one row."""
         return self.values.shape[1:]
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the values."""
+        return hashlib.sha256(self.values.tobytes()).hexdigest()
 
     @property
     def channels_last(self) -> bool:
