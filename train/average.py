@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 
 from mistdata.errors import MistdataError
 from mistdata.estimator import load_network
-from mistdata.estimator.checkpoint import find_weights, save_weights
+from mistdata.estimator.checkpoint import digest_of, save_weights
 
 
 def average(fits: Sequence[str], out: Path) -> None:
@@ -45,7 +44,7 @@ def average(fits: Sequence[str], out: Path) -> None:
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(value.dtype)
         for name, value in states[-1].items()
     }
-    sums = [hashlib.sha256(find_weights(fit).read_bytes()).hexdigest() for fit in fits]
+    sums = [digest_of(fit) for fit in fits]
     out.mkdir(parents=True, exist_ok=True)
     save_weights(out, config, mean, replace(training, done=training.done | {"averaged": sums}))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from mistdata import estimator
 from mistdata.estimator import Estimate, Estimator, Network, NetworkConfig
-from mistdata.estimator.checkpoint import KINDS, find_weights, load_network
+from mistdata.estimator.checkpoint import KINDS, digest_of, load_network
 from train import reference
 from train.reference import Reference, ReferenceConfig
 
@@ -53,7 +52,7 @@ class Fitted:
 
     def __init__(self, *, checkpoint: str) -> None:
         self.ask = Estimator(*open_network(checkpoint))
-        self.version = hashlib.sha256(find_weights(checkpoint).read_bytes()).hexdigest()[:12]
+        self.version = digest_of(checkpoint)[:12]
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> Estimate:
         """Estimate from x (n, dim_x) and y (n, dim_y)."""

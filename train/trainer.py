@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ import mistdata
 from mistdata.estimator import Network, NetworkConfig, Training
 from mistdata.estimator.checkpoint import (
     STATE,
-    find_weights,
+    digest_of,
     optimizer_tensors,
     pack,
     restore_optimizer,
@@ -151,7 +150,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         ranges = {name: getattr(training, name) for name in ("n", "dim", "mi", "rate")}
         self.seen = {name: [float(low), float(high)] for name, (low, high) in ranges.items()}
-        digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
+        digest = digest_of(weights)
         self.config = replace(self.config, begin=digest)
         self.begun = {
             name: getattr(training, name) for name in ("data", "recipe", "done", "begun")

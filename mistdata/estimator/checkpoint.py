@@ -9,6 +9,7 @@ whole state from one step to the next.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -171,6 +172,11 @@ def find_weights(name: Path | str) -> Path:
     known = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
     hint = did_you_mean(str(name), known)
     raise ValueError(f"{name}: no weights there (shipped: {', '.join(known) or 'none'}){hint}")
+
+
+def digest_of(name: Path | str) -> str:
+    """SHA-256 of a file of weights, named as for `find_weights`."""
+    return hashlib.sha256(find_weights(name).read_bytes()).hexdigest()
 
 
 def load_network(
