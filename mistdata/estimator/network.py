@@ -33,6 +33,7 @@ from mistdata.estimator.prepare import (
     check_cells,
     check_shape,
     chosen_rows,
+    evenly,
     prepared,
     rank,
     standardise,
@@ -150,16 +151,20 @@ class Network(nn.Module):
         terms = [information]
         if self.rows is not None:
             with torch.autocast(values.device.type, enabled=False):
-                # Both are the first rows in the order of their hash.
-                chosen = kept if kept is None else kept[:, :queries]
-                if kept is None:
-                    chosen = chosen_rows(ranks.doubled, queries)
+                chosen = self._queries(ranks.doubled, kept, queries)
                 full = pairs.to(scores.dtype)
                 pooled, kernels = self.rows(scores, learned, full, facts, dim_x, chosen, kept)
             seen.append(pooled)
             terms.append(kernels.clamp_min(0))
         evident = shape[:, ::4].square().sum(dim=1).sqrt()
         return self._read(pairs, torch.cat(seen, dim=1), torch.cat(terms, dim=1), evident, dim_x)
+
+    @staticmethod
+    def _queries(doubled: Tensor, kept: Tensor | None, count: int) -> Tensor | None:
+        """Query rows of the row stream, among those kept: (batch, Q), or None for all rows."""
+        if kept is None:
+            return chosen_rows(doubled, count)
+        return kept[:, evenly(kept.shape[1], min(count, kept.shape[1]), kept.device)]
 
     def _learn(self, scores: Tensor, kept: Tensor | None, dim_x: int) -> Tensor:
         """Learned features of the cells, of all rows or of those kept: (batch, rows, D, K)."""

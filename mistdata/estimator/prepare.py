@@ -185,7 +185,9 @@ def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:
     """Choose rows by a hash of their ranks: an arbitrary choice that no reordering changes.
 
     The hash of a row is the sum over its columns of a mixed multiple of the rank, in whole
-    numbers, so it does not depend on the order of rows or columns, nor on which side is X.
+    numbers, so it does not depend on the order of rows or columns, nor on which side is X. Rows
+    are chosen evenly in the order of their hash: rows that are equal, as among symbols, stand
+    together there, and a share of them is taken.
 
     Args:
         doubled: (batch, n, columns), twice the mid-ranks.
@@ -194,9 +196,15 @@ def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:
     Returns:
         (batch, count) positions, or None for all rows if there are no more than that.
     """
-    if doubled.shape[1] <= count:
+    n = doubled.shape[1]
+    if n <= count:
         return None
     mixed = (doubled + 1) * 0x9E3779B97F4A7C1
     mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1
     keys = (mixed ^ (mixed >> 32)).sum(dim=2)
-    return keys.argsort(dim=1, stable=True)[:, :count]
+    return keys.argsort(dim=1, stable=True)[:, evenly(n, count, keys.device)]
+
+
+def evenly(n: int, count: int, device: torch.device) -> Tensor:
+    """Return `count` positions among 0..n-1, as evenly as whole numbers allow."""
+    return torch.arange(count, device=device) * n // count

@@ -91,3 +91,12 @@ def test_chosen_rows_are_spread_over_the_sample():
     values = torch.randn(1, 4096, 2, dtype=torch.float64)
     chosen = chosen_rows(rank(values).doubled, 512)[0]
     assert values[0, chosen].mean(dim=0).abs().max() < 4 / 512**0.5
+
+
+def test_of_equal_rows_a_share_is_chosen():
+    """Symbols: of every value of a row as many are chosen as belong to it, within one."""
+    values = torch.randint(0, 3, (1, 5000, 2)).double()
+    kept = values[0, chosen_rows(rank(values).doubled, 500)[0]]
+    for cell in values[0].unique(dim=0):
+        share, whole = ((rows == cell).all(dim=1).double().mean() for rows in (kept, values[0]))
+        assert abs(share - whole) <= 1 / 500

@@ -27,3 +27,20 @@ def test_thousands_of_pairs_of_a_long_normal_sample_add_nothing(model, n, column
     values, truth = equicorrelated(n, columns, 0.5, seed=n + columns)
     found = mistdata.estimate(values[:, : columns // 2], values[:, columns // 2 :], model=model)
     assert found.median == pytest.approx(truth, abs=0.15)
+
+
+def symbols(n, rng):
+    """Three symbols, and four of which three tenths copy them: I = .101 nats."""
+    x, other = rng.integers(0, 3, n), rng.integers(0, 4, n)
+    return x.astype(float), np.where(rng.random(n) < 0.3, x, other).astype(float)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_of_a_long_sample_of_symbols_stand_for_all(model):
+    """Query rows were once all of one or two cells of the table, and the answer was off by .2."""
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        x, y = symbols(5000, rng)
+        assert mistdata.estimate(x, y, model=model).median == pytest.approx(0.101, abs=0.06)
+        few = dict(zip("xy", symbols(1000, rng), strict=True))
+        assert np.nanmax(mistdata.matrix(few, model=model).array()) == pytest.approx(0.1, abs=0.1)
