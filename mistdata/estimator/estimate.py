@@ -14,6 +14,7 @@ from torch import Tensor
 from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_network
 from mistdata.estimator.columns import Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
+from mistdata.estimator.neighbours import Opinion, second_opinion
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.result import Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import Missing, Sample, join, read_sides
@@ -62,7 +63,7 @@ class Estimator:
         check_level(level, self.network.config.levels)
         check_units(units)
         sample = join(*read_sides(x, y, x_kind, y_kind), missing)
-        return self.answers([sample], level=level, units=units)[0]
+        return self.answers([sample], level=level, units=units, second=True)[0]
 
     def estimate(self, x: Any, y: Any) -> float:
         """Return the median in nats alone: the interface of the package `bmi`.
@@ -120,6 +121,7 @@ class Estimator:
         level: float,
         units: Units,
         queries: int = QUERIES,
+        second: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> list[Estimate]:
         """Estimate many samples, those of equal shape in one pass.
@@ -129,6 +131,7 @@ class Estimator:
             level: of the intervals.
             units: of the answers.
             queries: most rows that the row stream compares with all rows.
+            second: ask nearest neighbours, too, where there are few columns.
             advance: is told how many samples are done.
 
         Raises:
@@ -136,18 +139,25 @@ class Estimator:
         """
         levels, most = self.network.config.levels, self.training.n[1]
         found = quantiles_of(self.network, samples, most=most, queries=queries, advance=advance)
-        return [
-            Estimate.of_quantiles(
-                levels,
-                row.tolist(),
-                level=level,
-                units=units,
-                n=len(sample.x),
-                dropped=sample.dropped,
-                warnings=self._warnings(sample, float(row[-1]), units),
+        answers = []
+        for sample, row in zip(samples, found, strict=True):
+            said = self._warnings(sample, float(row[-1]), units)
+            other = second_opinion(sample.x, sample.y, levels, row) if second else None
+            if other is not None:
+                row = other.raised(levels, row)
+                said.append(_of_neighbours(other, units))
+            answers.append(
+                Estimate.of_quantiles(
+                    levels,
+                    row.tolist(),
+                    level=level,
+                    units=units,
+                    n=len(sample.x),
+                    dropped=sample.dropped,
+                    warnings=said,
+                )
             )
-            for sample, row in zip(samples, found, strict=True)
-        ]
+        return answers
 
     def _warnings(self, sample: Sample, highest: float, units: Units) -> list[str]:
         """Say what the number does not: rows left out, parts, and values beyond the training."""
@@ -175,6 +185,15 @@ class Estimator:
                 f" {limit * per_nat(units):.2f} {units}: take the answer as a lower bound"
             )
         return said
+
+
+def _of_neighbours(other: Opinion, units: Units) -> str:
+    value, error = other.value * per_nat(units), other.error * per_nat(units)
+    return (
+        f"nearest neighbours find {value:.2f} ± {error:.2f} {units}, clearly more than the"
+        " network, which has not learned such a pattern: median and upper end are theirs, and"
+        " rather too low than too high; the lower end is the network's"
+    )
 
 
 def estimate(

@@ -1,0 +1,126 @@
+"""Nearest neighbours refute the network where they should, and nowhere else."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import mistdata
+from mistdata.baselines.neighbours import ksg
+from mistdata.estimator import Estimator
+from mistdata.estimator.config import LEVELS
+from mistdata.estimator.neighbours import FEWEST, _Scores, second_opinion
+from mistdata.estimator.prepare import rank, scores_of_ranks
+
+INDEPENDENT = np.zeros(len(LEVELS))  # what a network says that is sure of no information
+SAID = "nearest neighbours find"
+
+
+def checkerboard(n, rng, cells=4):
+    i, j = rng.integers(0, cells, (2, n))
+    j += (i + j) % 2 * (1 - 2 * (j == cells - 1))
+    return (i + rng.random(n))[:, None], (j + rng.random(n))[:, None], math.log(2)
+
+
+def sine(n, rng):
+    x = rng.random(n)
+    return x[:, None], (np.sin(40 * x) + 0.1 * rng.standard_normal(n))[:, None], None
+
+
+def exclusive_or(n, rng):
+    x = rng.standard_normal((n, 2))
+    y = (x > 0).sum(axis=1) % 2 + 0.01 * rng.random(n)
+    return x, y[:, None], math.log(2)
+
+
+@pytest.mark.parametrize("pattern", [checkerboard, sine, exclusive_or])
+@pytest.mark.parametrize("model", ["small", "base"])
+def test_patterns_that_no_network_has_learned_are_not_taken_for_independence(pattern, model):
+    x, y, truth = pattern(1000, np.random.default_rng(1))
+    found = mistdata.estimate(x, y, model=model)
+    assert found.median > 0.3
+    assert list(found.quantiles) == sorted(found.quantiles)
+    if truth is not None:
+        assert found.lower < truth < 1.1 * found.upper  # what neighbours find is rather too low
+
+
+def test_the_answer_says_whose_it_is():
+    x, y, _ = checkerboard(1000, np.random.default_rng(2))
+    nats, bits = (mistdata.estimate(x, y, units=units) for units in ("nats", "bits"))
+    assert [SAID in "; ".join(each.warnings) for each in (nats, bits)] == [True, True]
+    assert "bits, clearly more" in bits.warnings[-1]
+    assert bits.median == pytest.approx(nats.median / math.log(2))
+
+
+SAMPLES = {
+    "normal": lambda rng, n: (rng.standard_normal((n, 2)), rng.standard_normal((n, 2))),
+    "tails": lambda rng, n: (rng.standard_cauchy((n, 1)), rng.standard_cauchy((n, 3))),
+    "counts": lambda rng, n: (rng.poisson(30, (n, 1)), rng.poisson(3, (n, 1))),
+    "labels": lambda rng, n: (rng.integers(0, 3, (n, 1)), rng.integers(0, 2, (n, 2))),
+    "mixed": lambda rng, n: (rng.integers(0, 5, (n, 1)), rng.standard_normal((n, 1))),
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("n", [FEWEST, 700])
+def test_independent_samples_refute_nothing(kind, n):
+    # Each alarm has a chance of about one in a thousand, had the network no width at all.
+    rng = np.random.default_rng([3, n])
+    alarms = 0
+    for _ in range(50):
+        x, y = (side.astype(float) for side in SAMPLES[kind](rng, n))
+        alarms += second_opinion(x, y, LEVELS, INDEPENDENT) is not None
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.95])
+def test_what_the_network_knows_is_left_to_it(rho):
+    rng = np.random.default_rng(4)
+    for n in (100, 1000):
+        x = rng.standard_normal((n, 1))
+        y = rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((n, 1))
+        assert not any(SAID in each for each in mistdata.estimate(x, y).warnings)
+
+
+def test_the_estimate_is_that_of_kraskov_et_al():
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((400, 2))
+    y = x + rng.standard_normal((400, 2))
+    doubled = rank(torch.from_numpy(np.concatenate([x, y], axis=1))[None]).doubled
+    scores = scores_of_ranks(doubled, torch.float64)[0].numpy()
+    value, error = _Scores(x, y).find(400)
+    assert value == pytest.approx(ksg(k=3)(scores[:, :2], scores[:, 2:], rng), abs=1e-3)
+    assert 0.02 < error < 0.1
+
+
+def test_no_order_of_rows_columns_or_sides_changes_it():
+    rng = np.random.default_rng(6)
+    x, y, _ = exclusive_or(3000, rng)
+    rows = rng.permutation(3000)
+    first = second_opinion(x, y, LEVELS, INDEPENDENT)
+    assert first is not None
+    for left, right in ((x[rows], y[rows]), (x[:, ::-1], y), (y, x), (np.exp(x), y**3)):
+        again = second_opinion(left, right, LEVELS, INDEPENDENT)
+        assert np.array(again) == pytest.approx(np.array(first), abs=1e-3)
+
+
+def test_more_columns_and_fewer_rows_are_the_network_s_alone():
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((200, 5))
+    assert second_opinion(x[:, :1], x[:, :1], LEVELS, INDEPENDENT) is not None
+    assert second_opinion(x[:49, :1], x[:49, :1], LEVELS, INDEPENDENT) is None
+    assert second_opinion(x[:, :4], x, LEVELS, INDEPENDENT) is None
+
+
+def test_the_standard_error_is_that_of_fresh_samples():
+    rng = np.random.default_rng(8)
+    found = np.array([_Scores(*rng.standard_normal((2, 300, 1))).find(300) for _ in range(200)])
+    assert found[:, 0].std() / found[:, 1].mean() == pytest.approx(1, abs=0.15)
+
+
+def test_many_samples_at_a_time_are_the_network_s_alone():
+    x, y, _ = checkerboard(1000, np.random.default_rng(9))
+    found = mistdata.matrix({"x": x[:, 0], "y": y[:, 0]})
+    assert float(np.nanmax(found.array())) < 0.2
+    assert Estimator.load().quantiles(*map(torch.from_numpy, (x, y))).max() < 0.3
