@@ -45,7 +45,7 @@ def test_an_encoder_that_descends_stays_at_the_bottom(estimator, task):
     for parameter in encoder.parameters():
         parameter.register_hook(torch.neg)
     found = climb(estimator, task, encoder, steps=STEPS, rng=rng)
-    assert found.truth[-1] < 0.02 * task.best
+    assert found.truth[-1] < 0.05 * task.best
 
 
 def test_a_climb_repeats_itself(estimator, task):
