@@ -23,6 +23,7 @@ from mistdata.errors import MistdataError
 from mistdata.estimator.checkpoint import write_atomically
 from mistdata.pipeline.executors import InProcess, LocalWorkers
 
+BESIDE = ("store", "checkpoint")  # options that name a folder beside the stores
 DOCS = Path(__file__).parent.parent / "docs" / "results"
 
 
@@ -34,16 +35,19 @@ class Run:
         estimator: a built-in name or module:function.
         options: of the estimator.
         bootstrap: resamples whose estimates are averaged; 0 for the sample itself.
+        label: what tables call it, unless as the estimator.
     """
 
     estimator: str
     options: dict[str, Any] = field(default_factory=dict)
     bootstrap: int = 0
+    label: str = ""
 
     @property
     def name(self) -> str:
         """What tables call it."""
-        return f"{self.estimator} × {self.bootstrap}" if self.bootstrap else self.estimator
+        word = self.label or self.estimator
+        return f"{word} × {self.bootstrap}" if self.bootstrap else word
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,12 @@ def plain(*names: str) -> tuple[Run, ...]:
 OURS = plain("small", "base")
 KSG = plain("ksg-3", "ksg-5", "ksg-10")
 CLASSICAL = (*plain("cca", "gaussian-copula"), *KSG, Run("oracle"))
-NEURAL = tuple(Run(f"benchmarks.rivals:{name}") for name in ("mine", "infonce", "nwj"))
+# Fitted to the same batches of mist-train, as train/README.md says.
+PUBLISHED = tuple(
+    Run("train.networks:Fitted", {"checkpoint": name}, label=name)
+    for name in ("reference", "small-alike")
+)
+NEURAL = tuple(Run(f"benchmarks.rivals:{name}", label=name) for name in ("mine", "infonce", "nwj"))
 
 TABLES = {
     "mist-test": Table(
@@ -79,13 +88,14 @@ TABLES = {
         (*OURS, Run("mean", {"store": "mist-train"}), *plain("ksg-3", "oracle")),
     ),
     "mist-test-classical": Table("mist-test", (*OURS, *CLASSICAL)),
+    "mist-test-published": Table("mist-test", (*PUBLISHED, *OURS)),
     "mist-test-bootstrap": Table(
         "mist-test",
         (Run("small", bootstrap=50), Run("gaussian-copula", bootstrap=50),
          Run("ksg-3", bootstrap=50)),
         where="dataset_id % 4 = 0",
     ),
-    "mist-test-neural": Table("mist-test", (*OURS, *NEURAL), where="n >= 64", limit=50),
+    "mist-test-neural": Table("mist-test", (*OURS, *NEURAL), where="n >= 64", limit=25),
     "bmi-40": Table("bmi-40", (*OURS, *CLASSICAL), where="replicate < 3"),
     "bmi-40-neural": Table("bmi-40", (*OURS, *NEURAL), where="replicate < 1 and n = 1000"),
     "mistdata-test": Table(
@@ -100,11 +110,9 @@ TABLES = {
 
 
 def spec_of(run: Run, stores: Path) -> Spec:
-    """The estimator of a run; a store among its options is looked for beside the others."""
-    options = dict(run.options)
-    if "store" in options:
-        options["store"] = str(stores / options["store"])
-    return Spec(run.estimator, options)
+    """The estimator of a run; stores and fits that it names are looked for beside the stores."""
+    beside = {key: str(stores / run.options[key]) for key in BESIDE if key in run.options}
+    return Spec(run.estimator, run.options | beside)
 
 
 def results_of(
@@ -118,16 +126,16 @@ def results_of(
         stores: folder of the stores.
         out: folder of the results.
         executor: who computes.
-        skip: estimators to leave out.
+        skip: names of runs to leave out.
 
     Returns:
         One result file per run.
     """
     paths = []
     for run in table.runs:
-        if run.estimator in skip:
+        if run.name in skip:
             continue
-        word = run.name.replace("benchmarks.rivals:", "").replace(" × ", "-x")
+        word = run.name.replace(" × ", "-x")
         path = (
             out / f"{table.store}-{word}{f'-{name}' if table.where or table.limit else ''}.parquet"
         )
@@ -135,7 +143,7 @@ def results_of(
         benchmark(
             spec_of(run, stores), stores / table.store, path, executor,
             selection=Selection(where=table.where, limit=table.limit),
-            bootstrap=run.bootstrap, name=run.name.replace("benchmarks.rivals:", ""),
+            bootstrap=run.bootstrap, name=run.name,
         )  # fmt: skip
         paths.append(path)
     return paths
