@@ -211,13 +211,13 @@ datasets of each split of mistdata-test with n up to 1,000.
 
 def neural(document: Document) -> str:
     """Neural estimators, trained anew for every dataset."""
+    count = document["strata"][0]["datasets"]
     return f"""### Neural estimators
 
-MINE, InfoNCE and NWJ of the package benchmark-mi, trained anew for every dataset, on
-{document["strata"][0]["datasets"]} datasets of at least 64 rows. Half of the rows train the critic,
-which learns them by heart where they are few: on the other half its value is then far below 0, and
-that of NWJ, an exponential, beyond all bounds. Mean absolute error, and seconds per dataset on one
-core:
+MINE, InfoNCE and NWJ of the package benchmark-mi, trained anew for each of {count} datasets of at
+least 64 rows. Half of the rows train the critic, which learns them by heart where they are few: on
+the other half its value is then far below 0, and that of NWJ, an exponential, beyond all bounds.
+Mean absolute error, and seconds per dataset on one core:
 
 {crossed(document, "n", "mae")}
 

@@ -141,11 +141,10 @@ class Estimator:
         found = quantiles_of(self.network, samples, most=most, queries=queries, advance=advance)
         answers = []
         for sample, row in zip(samples, found, strict=True):
-            said = self._warnings(sample, float(row[-1]), units)
             other = second_opinion(sample.x, sample.y, levels, row) if second else None
-            if other is not None:
-                row = other.raised(levels, row)
-                said.append(_of_neighbours(other, units))
+            row = row if other is None else other.raised(levels, row)
+            said = self._warnings(sample, float(row[-1]), units)
+            said += [] if other is None else [_of_neighbours(other, units)]
             answers.append(
                 Estimate.of_quantiles(
                     levels,
@@ -191,8 +190,9 @@ def _of_neighbours(other: Opinion, units: Units) -> str:
     value, error = other.value * per_nat(units), other.error * per_nat(units)
     return (
         f"nearest neighbours find {value:.2f} ± {error:.2f} {units}, clearly more than the"
-        " network, which has not learned such a pattern: median and upper end are theirs, and"
-        " rather too low than too high; the lower end is the network's"
+        " network, which may not have learned such a pattern: the median and the quantiles above"
+        " are raised to theirs, those below are the network's. Neighbours find rather too little,"
+        " unless the rows depend on each other"
     )
 
 
@@ -225,6 +225,8 @@ def estimate(
 
     Returns:
         Median, mean, interval, quantiles, and warnings where the sample is beyond the training.
+        Of few columns nearest neighbours are asked, too, and may raise the upper half of the
+        quantiles, see `docs/estimating.md`.
 
     Raises:
         ValueError: naming the column, on unequal numbers of rows or pandas indices, fewer than 8

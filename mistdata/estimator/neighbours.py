@@ -11,7 +11,9 @@ side, m rows give
 
     Î_m = 1/m Σ_i [ψ(k) + ψ(m) - ψ(n_x(i) + 1) - ψ(n_y(i) + 1)]      (nats).
 
-Ties (symbols, counts) are broken by noise of 1e-9 scores, which changes no other order.
+Ties (symbols, counts) are broken by noise of 1e-9 scores. Rows must be independent: a row and its
+copy are nearest neighbours on both sides, whatever X and Y have to do with each other. Samples of
+which rows repeat are not asked about.
 
 References:
     Estimating mutual information (Kraskov, Stögbauer, Grassberger, 2004), eq. 8, and its
@@ -28,14 +30,14 @@ import torch
 from torch import Tensor
 
 from mistdata.estimator.columns import Array
-from mistdata.estimator.prepare import chosen_rows, evenly, prepared, rank
+from mistdata.estimator.prepare import evenly, hashed_order, prepared, rank
 
 COLUMNS = 8  # most columns of X and Y together: in more, neighbours are far and find little
 FEWEST = 50  # rows below which they tell nothing
-ROWS = 512  # most rows compared at first,
-MORE = 2048  # and where they find more than the network by SUSPECT standard errors
-SUSPECT, CLEAR = 1.0, 3.0  # and by so many it is refuted
-AGAINST = 0.95  # level of the network's quantile that they must exceed
+DISTINCT = 0.9  # share of the rows that must differ from each other
+ROWS, SUSPECTED = 512, 0.75  # rows compared at first, and the quantile that they must exceed
+MORE, REFUTED = 2048, 0.95  # to be asked for more, and what these must exceed,
+CLEAR = 3.0  # by so many standard errors
 K = 3
 ALIKE = 1.3  # rows close by have like terms: error of their mean over that of independent terms
 NOISE = 1e-9  # that breaks ties
@@ -67,7 +69,7 @@ class Opinion(NamedTuple):
         Returns:
             (levels,), non-decreasing.
         """
-        at = torch.tensor(levels, dtype=torch.float64)
+        at = torch.tensor(levels, dtype=torch.float64, device="cpu")
         own = (self.value + (self.error + self.growth) * torch.special.ndtri(at)).numpy()
         return np.where(at.numpy() >= 0.5, np.maximum(quantiles, own), quantiles)
 
@@ -84,18 +86,22 @@ def second_opinion(
         quantiles: of the network, (levels,) in nats.
 
     Returns:
-        None where the network is not refuted: always of fewer than 50 rows or more than 8 columns.
+        None where the network is not refuted: always of fewer than 50 rows, more than 8 columns,
+        or where more than a tenth of the rows repeat others.
     """
     if len(x) < FEWEST or x.shape[1] + y.shape[1] > COLUMNS:
         return None
+    values = np.concatenate([x, y], axis=1)
+    if len(np.unique(values, axis=0)) < DISTINCT * len(values):
+        return None
+    suspected, refuted = np.interp([SUSPECTED, REFUTED], levels, quantiles)
     sample = _Scores(x, y)
-    highest = np.interp(AGAINST, levels, quantiles)
     value, error = sample.find(ROWS)
-    if value - SUSPECT * error <= highest:
+    if value - error <= suspected:
         return None
     rows = min(len(x), MORE)
     value, error = sample.find(rows)
-    if value - CLEAR * error <= highest:
+    if value - CLEAR * error <= refuted:
         return None
     return Opinion(value, error, max(0.0, value - sample.find(rows // 4)[0]))
 
@@ -112,10 +118,12 @@ class _Scores:
         values = torch.from_numpy(np.concatenate([x, y], axis=1)).unsqueeze(0)
         doubled = rank(values).doubled
         scores = prepared(values, doubled, "rank", torch.float64)[0]
-        kept = chosen_rows(doubled, MORE)
-        scores = scores if kept is None else scores[kept[0]]
-        noise = torch.Generator().manual_seed(0)
-        scores = scores + NOISE * torch.randn(scores.shape, generator=noise, dtype=scores.dtype)
+        order = hashed_order(doubled)[0]
+        scores = scores[order[evenly(len(order), min(MORE, len(order)), order.device)]]
+        noise = torch.Generator("cpu").manual_seed(0)
+        scores += NOISE * torch.randn(
+            scores.shape, generator=noise, dtype=scores.dtype, device="cpu"
+        )
         self._x, self._y = scores[:, : x.shape[1]], scores[:, x.shape[1] :]
 
     def find(self, rows: int) -> tuple[float, float]:
@@ -138,5 +146,5 @@ def _terms(x: Tensor, y: Tensor) -> Tensor:
     """The summands of Î, (n,), from the distances on either side; a row is nearest to itself."""
     radius = torch.maximum(x, y).topk(K + 1, dim=1, largest=False).values[:, K:]
     nearer_x, nearer_y = ((side < radius).sum(dim=1).double() for side in (x, y))
-    known = torch.tensor([K, len(x)], dtype=torch.float64).digamma().sum()
+    known = torch.tensor([K, len(x)], dtype=torch.float64, device=x.device).digamma().sum()
     return known - nearer_x.digamma() - nearer_y.digamma()

@@ -181,13 +181,31 @@ def standardise(columns: Tensor) -> Tensor:
     return centred * (centred.square().mean(dim=1, keepdim=True) + _TINY).rsqrt()
 
 
-def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:
-    """Choose rows by a hash of their ranks: an arbitrary choice that no reordering changes.
+def hashed_order(doubled: Tensor) -> Tensor:
+    """Order the rows by a hash of their ranks: an arbitrary order that no reordering changes.
 
     The hash of a row is the sum over its columns of a mixed multiple of the rank, in whole
-    numbers, so it does not depend on the order of rows or columns, nor on which side is X. Rows
-    are chosen evenly in the order of their hash: rows that are equal, as among symbols, stand
-    together there, and a share of them is taken.
+    numbers, so it does not depend on the order of rows or columns, nor on which side is X. Equal
+    rows stand together. Rows of equal hash that differ, as (a, b) and (b, a) among symbols, are
+    ordered by a second hash, in which the order of the columns counts.
+
+    Args:
+        doubled: (batch, n, columns), twice the mid-ranks.
+
+    Returns:
+        (batch, n) positions.
+    """
+    mixed = (doubled + 1) * 0x9E3779B97F4A7C1
+    mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1
+    mixed = mixed ^ (mixed >> 32)
+    odd = 2 * torch.arange(doubled.shape[2], device=doubled.device) + 1
+    first = (mixed * odd).sum(dim=2).argsort(dim=1, stable=True)
+    keys = mixed.sum(dim=2).gather(1, first)
+    return first.gather(1, keys.argsort(dim=1, stable=True))
+
+
+def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:
+    """Choose rows evenly in the order of their hash, so that of equal rows a share is taken.
 
     Args:
         doubled: (batch, n, columns), twice the mid-ranks.
@@ -199,10 +217,7 @@ def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:
     n = doubled.shape[1]
     if n <= count:
         return None
-    mixed = (doubled + 1) * 0x9E3779B97F4A7C1
-    mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1
-    keys = (mixed ^ (mixed >> 32)).sum(dim=2)
-    return keys.argsort(dim=1, stable=True)[:, evenly(n, count, keys.device)]
+    return hashed_order(doubled)[:, evenly(n, count, doubled.device)]
 
 
 def evenly(n: int, count: int, device: torch.device) -> Tensor:

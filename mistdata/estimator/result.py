@@ -19,7 +19,8 @@ class Estimate:
 
     The quantiles are those of a posterior predictive: among the datasets of the training store
     that look like this one, a share `level` has its true value within `interval`. It is not a
-    confidence interval for one fixed distribution.
+    confidence interval for one fixed distribution. Where a warning says that neighbours find more,
+    the quantiles from the median on are theirs, and no such share is promised.
 
     Args:
         median: the point estimate, in `units`.

@@ -94,15 +94,33 @@ def test_the_estimate_is_that_of_kraskov_et_al():
     assert 0.02 < error < 0.1
 
 
-def test_no_order_of_rows_columns_or_sides_changes_it():
+def counted(n, rng):
+    x = rng.poisson(20, n)
+    return np.stack([x, rng.permutation(n)], axis=1), (x // 2 % 2)[:, None]
+
+
+@pytest.mark.parametrize("pattern", [exclusive_or, lambda n, rng: (*counted(n, rng), None)])
+@pytest.mark.parametrize("n", [600, 3000])
+def test_no_order_of_rows_columns_or_sides_changes_it(n, pattern):
     rng = np.random.default_rng(6)
-    x, y, _ = exclusive_or(3000, rng)
-    rows = rng.permutation(3000)
+    x, y, _ = pattern(n, rng)
+    rows = rng.permutation(n)
     first = second_opinion(x, y, LEVELS, INDEPENDENT)
     assert first is not None
-    for left, right in ((x[rows], y[rows]), (x[:, ::-1], y), (y, x), (np.exp(x), y**3)):
+    assert second_opinion(x[rows], y[rows], LEVELS, INDEPENDENT) == first
+    for left, right in ((x[:, ::-1], y), (y, x), (np.exp(x / 99), y**3)):
         again = second_opinion(left, right, LEVELS, INDEPENDENT)
-        assert np.array(again) == pytest.approx(np.array(first), abs=1e-3)
+        assert np.array(again) == pytest.approx(np.array(first), abs=0.02)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_rows_that_repeat_are_left_to_the_network(rho):
+    """A bootstrap resample: a row and its copy are nearest neighbours on both sides."""
+    rng = np.random.default_rng(10)
+    x = rng.standard_normal((300, 1))
+    y = rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((300, 1))
+    rows = rng.integers(0, 300, 300)
+    assert second_opinion(x[rows], y[rows], LEVELS, INDEPENDENT) is None
 
 
 def test_more_columns_and_fewer_rows_are_the_network_s_alone():

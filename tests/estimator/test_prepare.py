@@ -100,3 +100,12 @@ def test_of_equal_rows_a_share_is_chosen():
     for cell in values[0].unique(dim=0):
         share, whole = ((rows == cell).all(dim=1).double().mean() for rows in (kept, values[0]))
         assert abs(share - whole) <= 1 / 500
+
+
+def test_unequal_rows_of_equal_hash_are_chosen_alike_in_any_order():
+    """(0, 1) and (1, 0), in turns: a hash in which columns count alike does not part them."""
+    first = (torch.arange(4096) % 2).double()
+    values = torch.stack([first, 1 - first], dim=1)[None]
+    for rows in (torch.arange(4096), torch.randperm(4096)):
+        chosen = chosen_rows(rank(values[:, rows]).doubled, 2048)[0]
+        assert values[0, rows[chosen]].mean(dim=0).tolist() == [0.5, 0.5]
