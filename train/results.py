@@ -363,8 +363,8 @@ are. A label of 0 that several quantiles equal counts evenly over their levels.
 JUDGED = ("mist-test", "bmi-40", "mistdata-test")  # whose histograms are shown
 
 
-def of_earlier_weights(document: Document) -> str:
-    """Say so where a shipped network was judged with other weights than it has now."""
+def of_earlier_version(document: Document) -> str:
+    """Say so where a shipped network had other weights, or answered otherwise, than now."""
     earlier = [
         f"`{each['name']}` ({each['version']})"
         for each in document.get("estimators", [])
@@ -372,7 +372,7 @@ def of_earlier_weights(document: Document) -> str:
     ]
     if not earlier:
         return ""
-    return f"\n\nJudged with earlier weights than those shipped now: {', '.join(earlier)}."
+    return f"\n\nJudged by an earlier version than is shipped now: {', '.join(earlier)}."
 
 
 def documents_of(folder: Path) -> dict[str, Document]:
@@ -391,7 +391,7 @@ def page(folder: Path) -> str:
     if "mist-test" in documents:
         parts.append(goals(documents))
     for name, document in documents.items():
-        parts.append(SECTIONS[name](document) + of_earlier_weights(document) + "\n")
+        parts.append(SECTIONS[name](document) + of_earlier_version(document) + "\n")
     if (folder / "pit.png").exists():
         parts.append(PIT)
     return "\n".join(parts)

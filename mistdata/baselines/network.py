@@ -28,10 +28,11 @@ class Network:
     """
 
     def __init__(self, *, checkpoint: str) -> None:
-        from mistdata.estimator import Estimator
+        from mistdata.estimator.estimate import REVISION, Estimator
 
         self._estimator = Estimator.load(checkpoint)
-        self.version = f"{__version__}, weights {_digest(self._estimator)[:12]}"
+        weights = _digest(self._estimator)[:12]
+        self.version = f"{__version__}, revision {REVISION}, weights {weights}"
 
     def __call__(self, x: Array, y: Array) -> Answer:
         """Estimate from x (n, dim_x) and y (n, dim_y)."""

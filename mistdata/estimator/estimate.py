@@ -19,6 +19,9 @@ from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.result import Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import Missing, Sample, join, read_sides
 
+# Raised where the same weights begin to answer otherwise, so that results tell them apart.
+REVISION = 2
+
 
 class Estimator:
     """A trained network, ready to estimate.

@@ -75,15 +75,15 @@ def test_an_ablation_goes_on_with_what_its_file_lacks(small_store, tmp_path, mon
     assert "no sum: pairs averaged, not summed" in result.output
 
 
-def test_a_table_says_that_it_is_of_earlier_weights():
+def test_a_table_says_that_it_is_of_earlier_version():
     def document(version):
         found = {"name": "small", "version": version}
         return {"estimators": [found, {"name": "cca", "version": "0.1.0"}]}
 
     now = Network(checkpoint="small").version
-    assert not results.of_earlier_weights(document(now))
-    said = results.of_earlier_weights(document("0.1.0, weights 0123456789ab"))
-    assert "earlier weights" in said and "`small` (0.1.0, weights 0123456789ab)" in said
+    assert not results.of_earlier_version(document(now))
+    said = results.of_earlier_version(document("0.1.0, weights 0123456789ab"))
+    assert "an earlier version" in said and "`small` (0.1.0, weights 0123456789ab)" in said
 
 
 def test_numbers_are_kept_with_five_digits():
