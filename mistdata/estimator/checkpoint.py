@@ -83,6 +83,15 @@ class Training:
             if not least <= value <= most
         ]
 
+    def largest(self, dim_x: int, dim_y: int) -> float:
+        """Return the largest mutual information trained on for so many columns, in nats.
+
+        Args:
+            dim_x: columns of X.
+            dim_y: columns of Y.
+        """
+        return min(self.mi[1], self.rate[1] * min(dim_x, dim_y))
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, finds the old content or the new one.

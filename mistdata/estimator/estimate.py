@@ -8,19 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_network
-from mistdata.estimator.columns import Kind
+from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
 from mistdata.estimator.neighbours import Opinion, second_opinion
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.result import Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import Missing, Sample, join, read_sides
+from mistdata.estimator.tables import Symbols, bound, counted, symbols
 
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
-REVISION = 2
+REVISION = 3
 
 
 class Estimator:
@@ -102,7 +104,7 @@ class Estimator:
             ValueError: shapes that do not belong together, or cells that have no answer.
 
         Warns:
-            UserWarning: rows or columns outside the trained range.
+            UserWarning: rows or columns outside the trained range, or an answer beyond it.
         """
         left, right = _batched(x, "x"), _batched(y, "y")
         if x.ndim == 3 != y.ndim or y.ndim == 3 != x.ndim or left.shape[:2] != right.shape[:2]:
@@ -112,9 +114,11 @@ class Estimator:
         place = next(self.network.parameters()).device
         values = torch.cat([left.double(), right.double()], dim=2).to(place)
         said = self.training.outside(left.shape[1], left.shape[2], right.shape[2])
+        answer: Tensor = self.network(values, left.shape[2], prep=prep)
+        highest = float(answer.detach().max())
+        said += _beyond(highest, self.training.largest(left.shape[2], right.shape[2]), "nats")
         if said:
             warnings.warn("; ".join(said), UserWarning, stacklevel=2)
-        answer: Tensor = self.network(values, left.shape[2], prep=prep)
         return answer if x.ndim == 3 else answer[0]
 
     def answers(
@@ -127,7 +131,7 @@ class Estimator:
         second: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> list[Estimate]:
-        """Estimate many samples, those of equal shape in one pass.
+        """Estimate many samples, those of equal shape in one pass; small tables are counted.
 
         Args:
             samples: of any shapes.
@@ -140,36 +144,79 @@ class Estimator:
         Raises:
             ValueError: the level or the units are not possible.
         """
-        levels, most = self.network.config.levels, self.training.n[1]
-        found = quantiles_of(self.network, samples, most=most, queries=queries, advance=advance)
-        answers = []
-        for sample, row in zip(samples, found, strict=True):
-            other = second_opinion(sample.x, sample.y, levels, row) if second else None
-            row = row if other is None else other.raised(levels, row)
-            said = self._warnings(sample, float(row[-1]), units)
-            said += [] if other is None else [_of_neighbours(other, units)]
-            answers.append(
-                Estimate.of_quantiles(
-                    levels,
-                    row.tolist(),
-                    level=level,
-                    units=units,
-                    n=len(sample.x),
-                    dropped=sample.dropped,
-                    warnings=said,
-                )
-            )
-        return answers
+        check_level(level, self.network.config.levels)
+        check_units(units)
+        options: dict[str, Any] = {"level": level, "units": units}
+        sides = [(symbols(sample.x), symbols(sample.y)) for sample in samples]
+        tables = [self._of_table(*each, **options) for each in zip(samples, sides, strict=True)]
+        asked = [index for index, table in enumerate(tables) if table is None]
+        if advance is not None and len(asked) < len(samples):
+            advance(len(samples) - len(asked))
+        found = quantiles_of(
+            self.network,
+            [samples[index] for index in asked],
+            most=self.training.n[1],
+            queries=queries,
+            advance=advance,
+        )
+        rows = iter(found)
+        return [
+            self._of_network(sample, two, next(rows), second, **options)
+            if table is None
+            else table
+            for sample, two, table in zip(samples, sides, tables, strict=True)
+        ]
 
-    def _warnings(self, sample: Sample, highest: float, units: Units) -> list[str]:
-        """Say what the number does not: rows left out, parts, and values beyond the training."""
+    def _of_table(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
+        """Count a small table."""
+        x, y = sides
+        table = None if x is None or y is None else counted(x, y)
+        if table is None:
+            return None
+        levels = self.network.config.levels
+        limit = bound(sides, levels)
+        row = np.minimum(table.quantiles(levels), limit)
+        return self._estimate(sample, row, _of_rows(sample), by="table", **options)
+
+    def _of_network(
+        self,
+        sample: Sample,
+        sides: Sides,
+        row: Array,
+        second: bool,
+        *,
+        level: float,
+        units: Units,
+    ) -> Estimate:
+        """Bring together what the network says, what bounds it, and what neighbours find."""
+        levels, by = self.network.config.levels, "network"
+        middle, said = levels.index(0.5), _of_rows(sample)
+        limit = bound(sides, levels)
+        if limit is not None:
+            if row[middle] > limit[middle]:
+                said.append(_of_entropy(float(limit[middle]), units))
+            row = np.minimum(row, limit)
+        other = second_opinion(sample, levels, row) if second else None
+        if other is not None:
+            row, by = other.raised(levels, row), "neighbours"
+        said += self._outside(sample, float(row[-1]), units)
+        said += [] if other is None else [_of_neighbours(other, units)]
+        return self._estimate(sample, row, said, by=by, level=level, units=units)
+
+    def _estimate(self, sample: Sample, row: Array, said: list[str], **options: Any) -> Estimate:
+        return Estimate.of_quantiles(
+            self.network.config.levels,
+            row.tolist(),
+            n=len(sample.x),
+            dropped=sample.dropped,
+            warnings=said,
+            **options,
+        )
+
+    def _outside(self, sample: Sample, highest: float, units: Units) -> list[str]:
+        """Say what is beyond the training: rows, columns, and the answer itself."""
         known, n = self.training, len(sample.x)
-        said = list(sample.notes)
-        if sample.dropped:
-            said.append(
-                f"{sample.dropped} of {n + sample.dropped} rows have a missing value and were left"
-                " out"
-            )
+        said = []
         count = parts_of(n, known.n[1])
         if count > 1:
             said.append(
@@ -179,14 +226,37 @@ class Estimator:
             )
         within = min(n, known.n[1])
         said += known.outside(within, sample.x.shape[1], sample.y.shape[1])
-        smaller = min(sample.x.shape[1], sample.y.shape[1])
-        limit = min(known.mi[1], known.rate[1] * smaller)
-        if highest > limit:
-            said.append(
-                f"the highest quantile is beyond the largest trained value for these columns,"
-                f" {limit * per_nat(units):.2f} {units}: take the answer as a lower bound"
-            )
-        return said
+        limit = known.largest(sample.x.shape[1], sample.y.shape[1])
+        return said + _beyond(highest, limit, units)
+
+
+Sides = tuple[Symbols | None, Symbols | None]
+
+
+def _of_rows(sample: Sample) -> list[str]:
+    """Say how columns were read, and which rows were left out."""
+    said, n = list(sample.notes), len(sample.x)
+    if sample.dropped:
+        said.append(
+            f"{sample.dropped} of {n + sample.dropped} rows have a missing value and were left out"
+        )
+    return said
+
+
+def _beyond(highest: float, limit: float, units: Units) -> list[str]:
+    if highest <= limit:
+        return []
+    return [
+        f"the highest quantile is beyond the largest trained value for these columns,"
+        f" {limit * per_nat(units):.2f} {units}: take the answer as a lower bound"
+    ]
+
+
+def _of_entropy(limit: float, units: Units) -> str:
+    return (
+        f"the network's answer exceeds the entropy of X or of Y, {limit * per_nat(units):.2f}"
+        f" {units}, which no information can: it is cut there, take it as an upper bound"
+    )
 
 
 def _of_neighbours(other: Opinion, units: Units) -> str:
@@ -228,8 +298,8 @@ def estimate(
 
     Returns:
         Median, mean, interval, quantiles, and warnings where the sample is beyond the training.
-        Of few columns nearest neighbours are asked, too, and may raise the upper half of the
-        quantiles, see `docs/estimating.md`.
+        Small tables of symbols are counted instead; of few columns nearest neighbours are asked,
+        too, and may raise the upper half of the quantiles: see `docs/estimating.md`.
 
     Raises:
         ValueError: naming the column, on unequal numbers of rows or pandas indices, fewer than 8

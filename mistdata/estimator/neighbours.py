@@ -17,7 +17,9 @@ which rows repeat are not asked about.
 
 References:
     Estimating mutual information (Kraskov, Stögbauer, Grassberger, 2004), eq. 8, and its
-    remark on degenerate data for the noise; https://doi.org/10.1103/PhysRevE.69.066138
+    remark on degenerate data for the noise; https://doi.org/10.1103/PhysRevE.69.066138.
+    Of a category and numbers this is the estimate of Mutual information between discrete and
+    continuous data sets (Ross, 2014), https://doi.org/10.1371/journal.pone.0087357
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from torch import Tensor
 
 from mistdata.estimator.columns import Array
 from mistdata.estimator.prepare import evenly, hashed_order, prepared, rank
+from mistdata.estimator.sample import Sample
 
 COLUMNS = 8  # most columns of X and Y together: in more, neighbours are far and find little
 FEWEST = 50  # rows below which they tell nothing
@@ -74,14 +77,11 @@ class Opinion(NamedTuple):
         return np.where(at.numpy() >= 0.5, np.maximum(quantiles, own), quantiles)
 
 
-def second_opinion(
-    x: Array, y: Array, levels: Sequence[float], quantiles: Array
-) -> Opinion | None:
+def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) -> Opinion | None:
     """Return what nearest neighbours find, where that refutes the network.
 
     Args:
-        x: (n, dim_x), finite.
-        y: (n, dim_y).
+        sample: a category counts as one column, however many the network sees.
         levels: of the quantiles.
         quantiles: of the network, (levels,) in nats.
 
@@ -89,42 +89,43 @@ def second_opinion(
         None where the network is not refuted: always of fewer than 50 rows, more than 8 columns,
         or where more than a tenth of the rows repeat others.
     """
-    if len(x) < FEWEST or x.shape[1] + y.shape[1] > COLUMNS:
+    n = len(sample.x)
+    if n < FEWEST or sample.columns > COLUMNS:
         return None
-    values = np.concatenate([x, y], axis=1)
-    if len(np.unique(values, axis=0)) < DISTINCT * len(values):
+    values = np.concatenate([sample.x, sample.y], axis=1)
+    if len(np.unique(values, axis=0)) < DISTINCT * n:
         return None
     suspected, refuted = np.interp([SUSPECTED, REFUTED], levels, quantiles)
-    sample = _Scores(x, y)
-    value, error = sample.find(ROWS)
+    scores = _Scores(values, sample.x.shape[1])
+    value, error = scores.find(ROWS)
     if value - error <= suspected:
         return None
-    rows = min(len(x), MORE)
-    value, error = sample.find(rows)
+    rows = min(n, MORE)
+    value, error = scores.find(rows)
     if value - CLEAR * error <= refuted:
         return None
-    return Opinion(value, error, max(0.0, value - sample.find(rows // 4)[0]))
+    return Opinion(value, error, max(0.0, value - scores.find(rows // 4)[0]))
 
 
 class _Scores:
     """Normal scores without ties, the rows in an order that no reordering changes.
 
     Args:
-        x: (n, dim_x).
-        y: (n, dim_y).
+        values: (n, dim_x + dim_y).
+        dim_x: how many of the columns are X.
     """
 
-    def __init__(self, x: Array, y: Array) -> None:
-        values = torch.from_numpy(np.concatenate([x, y], axis=1)).unsqueeze(0)
-        doubled = rank(values).doubled
-        scores = prepared(values, doubled, "rank", torch.float64)[0]
+    def __init__(self, values: Array, dim_x: int) -> None:
+        cells = torch.from_numpy(values).unsqueeze(0)
+        doubled = rank(cells).doubled
+        scores = prepared(cells, doubled, "rank", torch.float64)[0]
         order = hashed_order(doubled)[0]
         scores = scores[order[evenly(len(order), min(MORE, len(order)), order.device)]]
         noise = torch.Generator("cpu").manual_seed(0)
         scores += NOISE * torch.randn(
             scores.shape, generator=noise, dtype=scores.dtype, device="cpu"
         )
-        self._x, self._y = scores[:, : x.shape[1]], scores[:, x.shape[1] :]
+        self._x, self._y = scores[:, :dim_x], scores[:, dim_x:]
 
     def find(self, rows: int) -> tuple[float, float]:
         """Return the estimate from a share of the rows, and its standard error."""

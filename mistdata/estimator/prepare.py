@@ -131,7 +131,9 @@ def prepared(values: Tensor, doubled: Tensor, prep: str, dtype: torch.dtype) -> 
     if prep == "soft":
         return standardise(torch.special.ndtri(soft_uniform(values)).to(dtype))
     if prep == "affine":
-        units = standardise(values.double())
+        centred = values.double() - values.double().mean(dim=1, keepdim=True)
+        reach = centred.abs().amax(dim=1, keepdim=True)
+        units = standardise(centred / reach.where(reach > 0, 1.0))
         return standardise(3 * torch.asinh(units / 3)).to(dtype)
     raise ValueError(f"prep must be one of {', '.join(PREPARATIONS)}, got {prep!r}")
 
@@ -139,8 +141,8 @@ def prepared(values: Tensor, doubled: Tensor, prep: str, dtype: torch.dtype) -> 
 def soft_uniform(values: Tensor) -> Tensor:
     """Smoothed distribution function of every column at its own cells, differentiable.
 
-    u_i = (1/n) Σ_k Φ((x_i - x_k) / h). Beyond 1,024 rows the x_k are 1,024 evenly spaced order
-    statistics, so that the cost is linear in n.
+    u_i = ½/n + (1 - 1/n) (1/n) Σ_k Φ((x_i - x_k) / h). Beyond 1,024 rows the x_k are 1,024 evenly
+    spaced order statistics, so that the cost is linear in n.
 
     Args:
         values: (batch, n, columns).
@@ -166,7 +168,7 @@ def soft_uniform(values: Tensor) -> Tensor:
 
 
 def _robust_deviation(x: Tensor, ordered: Tensor) -> Tensor:
-    """Quartile range / 1.349, and a hundredth of the mean deviation where that is 0."""
+    """Quartile range / 1.349, which may be 0, and a hundredth of the mean deviation."""
     n = x.shape[1]
     low, high = math.floor(0.25 * (n - 1)), math.ceil(0.75 * (n - 1))
     spread = (ordered[:, high : high + 1] - ordered[:, low : low + 1]) / 1.349
@@ -187,7 +189,9 @@ def hashed_order(doubled: Tensor) -> Tensor:
     The hash of a row is the sum over its columns of a mixed multiple of the rank, in whole
     numbers, so it does not depend on the order of rows or columns, nor on which side is X. Equal
     rows stand together. Rows of equal hash that differ, as (a, b) and (b, a) among symbols, are
-    ordered by a second hash, in which the order of the columns counts.
+    ordered by a second sum, in which every column has a weight: the sum over all rows of what it
+    holds there times the hash of the row. Only between columns that can be exchanged for each
+    other in the whole table their position decides.
 
     Args:
         doubled: (batch, n, columns), twice the mid-ranks.
@@ -195,13 +199,20 @@ def hashed_order(doubled: Tensor) -> Tensor:
     Returns:
         (batch, n) positions.
     """
-    mixed = (doubled + 1) * 0x9E3779B97F4A7C1
-    mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1
-    mixed = mixed ^ (mixed >> 32)
-    odd = 2 * torch.arange(doubled.shape[2], device=doubled.device) + 1
-    first = (mixed * odd).sum(dim=2).argsort(dim=1, stable=True)
-    keys = mixed.sum(dim=2).gather(1, first)
+    cells = _mixed(doubled + 1)
+    hashes = cells.sum(dim=2, keepdim=True)
+    told = (cells * _mixed(hashes)).sum(dim=1, keepdim=True)
+    weights = 2 * (told + told.argsort(dim=2, stable=True).argsort(dim=2)) + 1
+    first = (cells * weights).sum(dim=2).argsort(dim=1, stable=True)
+    keys = hashes.squeeze(2).gather(1, first)
     return first.gather(1, keys.argsort(dim=1, stable=True))
+
+
+def _mixed(numbers: Tensor) -> Tensor:
+    """Scatter whole numbers over all of int64; sums and products wrap around."""
+    mixed = numbers * 0x9E3779B97F4A7C1
+    mixed = (mixed ^ (mixed >> 29)) * 0x2545F4914F6CDD1
+    return mixed ^ (mixed >> 32)
 
 
 def chosen_rows(doubled: Tensor, count: int) -> Tensor | None:

@@ -10,6 +10,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 
 Units = Literal["nats", "bits"]
+By = Literal["network", "neighbours", "table"]
 _PER_NAT: dict[str, float] = {"nats": 1.0, "bits": 1 / math.log(2)}
 
 
@@ -34,6 +35,8 @@ class Estimate:
         warnings: one sentence for everything that the number alone does not say.
         levels: of the quantiles.
         quantiles: at these levels, in `units`.
+        by: whose answer it is: of the 'network'; raised by nearest 'neighbours'; or counted in a
+            'table' of few symbols, where the quantiles are those of a normal distribution.
     """
 
     median: float
@@ -46,6 +49,7 @@ class Estimate:
     warnings: tuple[str, ...]
     levels: tuple[float, ...] = field(repr=False)
     quantiles: tuple[float, ...] = field(repr=False)
+    by: By = "network"
 
     @classmethod
     def of_quantiles(
@@ -58,6 +62,7 @@ class Estimate:
         n: int,
         dropped: int = 0,
         warnings: Sequence[str] = (),
+        by: By = "network",
     ) -> Self:
         """Read median, mean and interval off quantiles in nats.
 
@@ -69,6 +74,7 @@ class Estimate:
             n: rows used.
             dropped: rows left out.
             warnings: what to say besides.
+            by: whose answer it is.
 
         Raises:
             ValueError: the level is beyond the quantiles, or the units are not known.
@@ -87,6 +93,7 @@ class Estimate:
             warnings=tuple(warnings),
             levels=tuple(levels),
             quantiles=quantiles,
+            by=by,
         )
 
     @property
@@ -112,10 +119,11 @@ class Estimate:
         return central(self.levels, self.quantiles, level)
 
     def __str__(self) -> str:
-        dropped = f", {self.dropped} dropped" if self.dropped else ""
+        notes = f", {self.dropped} dropped" if self.dropped else ""
+        notes += ", counted" if self.by == "table" else ""
         first = (
             f"{self.median:.3f} {self.units}, {100 * self.level:g} % interval {self.lower:.3f} to"
-            f" {self.upper:.3f} ({self.n} rows{dropped})"
+            f" {self.upper:.3f} ({self.n} rows{notes})"
         )
         return "\n".join([first, *(f"warning: {sentence}" for sentence in self.warnings)])
 

@@ -23,12 +23,20 @@ class Sample:
         y: (n, dim_y) float64.
         dropped: rows that were left out, as a value was missing.
         notes: what the owner of a column may not expect of how it was read.
+        read: how many columns of X and Y together were read, a category as one; 0 for as many as
+            there are.
     """
 
     x: Array
     y: Array
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    read: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Columns of X and Y together, as their owner counts them."""
+        return self.read or self.x.shape[1] + self.y.shape[1]
 
 
 def read_sides(
@@ -94,4 +102,5 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
         raise ValueError(f"there must be at least {MIN_ROWS} {what}, got {used}")
     rows = None if used == n else complete
     left, right = (np.concatenate([encode(c, rows) for c in side], axis=1) for side in (x, y))
-    return Sample(left, right, n - used, tuple(c.note for c in (*x, *y) if c.note))
+    notes = tuple(column.note for column in (*x, *y) if column.note)
+    return Sample(left, right, n - used, notes, len(x) + len(y))

@@ -12,6 +12,7 @@ from mistdata.estimator import Estimator
 from mistdata.estimator.config import LEVELS
 from mistdata.estimator.neighbours import FEWEST, _Scores, second_opinion
 from mistdata.estimator.prepare import rank, scores_of_ranks
+from mistdata.estimator.sample import Sample
 
 INDEPENDENT = np.zeros(len(LEVELS))  # what a network says that is sure of no information
 SAID = "nearest neighbours find"
@@ -70,7 +71,7 @@ def test_independent_samples_refute_nothing(kind, n):
     alarms = 0
     for _ in range(50):
         x, y = (side.astype(float) for side in SAMPLES[kind](rng, n))
-        alarms += second_opinion(x, y, LEVELS, INDEPENDENT) is not None
+        alarms += second_opinion(Sample(x, y), LEVELS, INDEPENDENT) is not None
     assert alarms <= 1
 
 
@@ -89,7 +90,7 @@ def test_the_estimate_is_that_of_kraskov_et_al():
     y = x + rng.standard_normal((400, 2))
     doubled = rank(torch.from_numpy(np.concatenate([x, y], axis=1))[None]).doubled
     scores = scores_of_ranks(doubled, torch.float64)[0].numpy()
-    value, error = _Scores(x, y).find(400)
+    value, error = _Scores(np.hstack([x, y]), x.shape[1]).find(400)
     assert value == pytest.approx(ksg(k=3)(scores[:, :2], scores[:, 2:], rng), abs=1e-3)
     assert 0.02 < error < 0.1
 
@@ -105,11 +106,11 @@ def test_no_order_of_rows_columns_or_sides_changes_it(n, pattern):
     rng = np.random.default_rng(6)
     x, y, _ = pattern(n, rng)
     rows = rng.permutation(n)
-    first = second_opinion(x, y, LEVELS, INDEPENDENT)
+    first = second_opinion(Sample(x, y), LEVELS, INDEPENDENT)
     assert first is not None
-    assert second_opinion(x[rows], y[rows], LEVELS, INDEPENDENT) == first
+    assert second_opinion(Sample(x[rows], y[rows]), LEVELS, INDEPENDENT) == first
     for left, right in ((x[:, ::-1], y), (y, x), (np.exp(x / 99), y**3)):
-        again = second_opinion(left, right, LEVELS, INDEPENDENT)
+        again = second_opinion(Sample(left, right), LEVELS, INDEPENDENT)
         assert np.array(again) == pytest.approx(np.array(first), abs=0.02)
 
 
@@ -120,20 +121,20 @@ def test_rows_that_repeat_are_left_to_the_network(rho):
     x = rng.standard_normal((300, 1))
     y = rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((300, 1))
     rows = rng.integers(0, 300, 300)
-    assert second_opinion(x[rows], y[rows], LEVELS, INDEPENDENT) is None
+    assert second_opinion(Sample(x[rows], y[rows]), LEVELS, INDEPENDENT) is None
 
 
 def test_more_columns_and_fewer_rows_are_the_network_s_alone():
     rng = np.random.default_rng(7)
     x = rng.standard_normal((200, 5))
-    assert second_opinion(x[:, :1], x[:, :1], LEVELS, INDEPENDENT) is not None
-    assert second_opinion(x[:49, :1], x[:49, :1], LEVELS, INDEPENDENT) is None
-    assert second_opinion(x[:, :4], x, LEVELS, INDEPENDENT) is None
+    assert second_opinion(Sample(x[:, :1], x[:, :1]), LEVELS, INDEPENDENT) is not None
+    assert second_opinion(Sample(x[:49, :1], x[:49, :1]), LEVELS, INDEPENDENT) is None
+    assert second_opinion(Sample(x[:, :4], x), LEVELS, INDEPENDENT) is None
 
 
 def test_the_standard_error_is_that_of_fresh_samples():
     rng = np.random.default_rng(8)
-    found = np.array([_Scores(*rng.standard_normal((2, 300, 1))).find(300) for _ in range(200)])
+    found = np.array([_Scores(rng.standard_normal((300, 2)), 1).find(300) for _ in range(200)])
     assert found[:, 0].std() / found[:, 1].mean() == pytest.approx(1, abs=0.15)
 
 
@@ -142,3 +143,13 @@ def test_many_samples_at_a_time_are_the_network_s_alone():
     found = mistdata.matrix({"x": x[:, 0], "y": y[:, 0]})
     assert float(np.nanmax(found.array())) < 0.2
     assert Estimator.load().quantiles(*map(torch.from_numpy, (x, y))).max() < 0.3
+
+
+def test_categories_count_as_one_column_each():
+    """Ten classes are nine columns to the network, and one to the neighbours."""
+    rng = np.random.default_rng(8)
+    label = rng.integers(0, 10, 2000)
+    number = 6.0 * label + rng.standard_normal(2000)
+    found = mistdata.estimate(number, label, y_kind="category")
+    assert found.lower < math.log(10) < found.upper + 0.02
+    assert found.median == pytest.approx(math.log(10), abs=0.15)

@@ -59,9 +59,10 @@ def test_the_soft_rank_of_many_rows_is_that_of_all_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("prep", ["soft", "affine"])
-def test_units_of_a_column_do_not_matter(prep):
+@pytest.mark.parametrize("units", [(3.0, 0.2), (1e-9, 1e9)])
+def test_units_of_a_column_do_not_matter(prep, units):
     values = torch.randn(1, 50, 2, dtype=torch.float64)
-    moved = values * torch.tensor([3.0, 0.2]) + torch.tensor([-7.0, 1.0])
+    moved = values * torch.tensor(units) + torch.tensor([-7.0, 1.0]) * torch.tensor(units)
     before, after = (prepared(each, None, prep, torch.float64) for each in (values, moved))
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
 
@@ -100,6 +101,16 @@ def test_of_equal_rows_a_share_is_chosen():
     for cell in values[0].unique(dim=0):
         share, whole = ((rows == cell).all(dim=1).double().mean() for rows in (kept, values[0]))
         assert abs(share - whole) <= 1 / 500
+
+
+def test_the_order_of_columns_and_sides_does_not_choose_among_symbols():
+    values = torch.randint(0, 3, (1, 3003, 4)).double()
+    shuffle = torch.randperm(3003)
+    for columns in ([1, 0, 2, 3], [2, 3, 0, 1], [3, 1, 0, 2]):
+        kept = values[0, chosen_rows(rank(values).doubled, 2048)[0]]
+        moved = values[:, shuffle][:, :, columns]
+        again = moved[0, chosen_rows(rank(moved).doubled, 2048)[0]]
+        assert torch.equal(again, kept[:, columns])
 
 
 def test_unequal_rows_of_equal_hash_are_chosen_alike_in_any_order():
