@@ -164,7 +164,6 @@ MANY = [f"w{i}" for i in range(MAX_CATEGORIES + 1)]
         ({"a": [{}], "b": MANY, "c": [1j]}, "auto", "found dict; nor can be read: 'b', 'c'"),
         ({}, "auto", "x must have at least one column"),
         (np.ones((2, 2, 2)), "auto", r"x must be \(n,\) or \(n, columns\), got \(2, 2, 2\)"),
-        (3.0, "auto", r"x must be \(n,\) or \(n, columns\), got \(\)"),
         ([[1, 2], [3]], "auto", "x must have rows of equal length"),
         (NUMBERS, "ordinal", "x: kind must be one of auto, numeric, category, got 'ordinal'"),
     ],
