@@ -79,10 +79,11 @@ def read_each(
         categories: names of columns whose kind is 'category'.
 
     Raises:
-        ValueError: there are no columns, or they differ in length.
+        ValueError: there are no columns, or they differ in length or index.
     """
     if kind not in get_args(Kind):
         raise ValueError(f"{side}: kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    check_indices({side: data})
     columns = []
     for name, label, raw in _parts(data, side):
         try:
@@ -95,6 +96,24 @@ def read_each(
         raise ValueError(f"{side} must have at least one column, got none")
     _check_lengths([column for column in columns if not column.refused])
     return columns
+
+
+def check_indices(sides: Mapping[str, Any]) -> None:
+    """Refuse pandas objects that would be paired by position against their index.
+
+    Args:
+        sides: what messages call each side, and its data, as in `read_columns`.
+
+    Raises:
+        ValueError: naming two of other indices.
+    """
+    indexed = [each for side, data in sides.items() for each in _indexed(data, side)]
+    for (first, index), (label, other) in pairwise(indexed):
+        if not index.equals(other):
+            raise ValueError(
+                f"{first} and {label} must have the same index, found others; align them, or"
+                " reset_index(drop=True) to pair the rows by position"
+            )
 
 
 def require_readable(columns: Sequence[Column]) -> None:
@@ -121,7 +140,7 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
     Raises:
         ValueError: its values are infinite, neither numbers nor text, or too many categories.
     """
-    note = ""
+    note = doubt = ""
     if hasattr(raw, "iloc") and hasattr(raw, "cat"):  # a pandas category
         codes = np.where(raw.cat.codes < 0, np.nan, raw.cat.codes)
         unordered = kind == "category" or not raw.cat.ordered
@@ -130,13 +149,14 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
         array = array_of(raw, label)
         unordered = is_text(array, label) or kind == "category"
         codes, words = _codes(array, label) if unordered else (numbers(array, label), [])
-        odd = _no_number(words)
-        if odd is not None and kind == "auto":
-            note = f"{label} was taken as {len(words)} categories, as {odd!r} is no number"
+        doubt = "" if kind == "category" else _doubt(words, label)
+        if doubt and len(words) > 2:  # of two the order tells nothing
+            note = f"{label} was taken as {len(words)} categories; {doubt}"
     if unordered and kind == "numeric":
-        raise ValueError(f"{label} must hold numbers, found text or categories{_such_as(words)}")
+        found = f"found text or categories{_such_as(words)}{doubt and '; '}{doubt}"
+        raise ValueError(f"{label} must hold numbers, {found}")
     if unordered:
-        _check_categories(codes, words, label)
+        _check_categories(codes, words, label, doubt)
     _check_finite(codes, label)
     return Column(name, label, np.asarray(codes, dtype=np.float64), unordered, note)
 
@@ -177,6 +197,14 @@ def _parts(data: Any, side: str) -> Iterator[tuple[str, str, Any]]:
         yield from _array_parts(array_of(data, side), side)
 
 
+def _indexed(data: Any, side: str) -> list[tuple[str, Any]]:
+    """List the pandas objects of one side: what messages call them, and their index."""
+    if not isinstance(data, Mapping):
+        return [(side, data.index)] if hasattr(data, "iloc") else []
+    found = [(f"{side} column {name!r}", raw) for name, raw in data.items()]
+    return [(label, raw.index) for label, raw in found if hasattr(raw, "iloc")]
+
+
 def _array_parts(array: npt.NDArray[Any], side: str) -> Iterator[tuple[str, str, Any]]:
     if array.ndim not in (1, 2):
         raise ValueError(f"{side} must be (n,) or (n, columns), got {array.shape}")
@@ -202,24 +230,45 @@ def _codes(array: npt.NDArray[Any], label: str) -> tuple[Array, list[Any]]:
     return codes, words.tolist()
 
 
-def _check_categories(codes: Array, words: list[Any], label: str) -> None:
+def _check_categories(codes: Array, words: list[Any], label: str, doubt: str) -> None:
     count = len(np.unique(codes[~np.isnan(codes)]))
-    if count <= MAX_CATEGORIES:
-        return
-    hint = "merge the rare ones, leave it out, or give it an order"
-    odd = _no_number(words)
-    if odd is not None:
-        hint = f"it looks like numbers, but {odd!r} is none"
-    raise ValueError(
-        f"{label} must have at most {MAX_CATEGORIES} categories, found {count}{_such_as(words)};"
-        f" {hint}"
-    )
+    if count > MAX_CATEGORIES:
+        hint = doubt or "merge the rare ones, leave it out, or give it an order"
+        raise ValueError(
+            f"{label} must have at most {MAX_CATEGORIES} categories, found"
+            f" {count}{_such_as(words)}; {hint}"
+        )
 
 
-def _no_number(words: list[Any]) -> Any:
-    """Return the first word that is no number among those that mostly are; else None."""
+def _doubt(words: list[Any], label: str) -> str:
+    """Say why words may not be meant as categories: most of them are numbers; else nothing.
+
+    Raises:
+        ValueError: they are numbers with a decimal comma.
+    """
+    found = [word for word in words if _is_number(word) or _has_comma(word)]
+    if len(found) <= len(words) / 2:
+        return ""
+    comma = next(filter(_has_comma, found), None)
+    if comma is not None:
+        raise ValueError(
+            f"{label} must hold numbers or categories, found what looks like numbers with a"
+            f" decimal comma, as {comma!r}: read the file by pandas.read_csv(..., decimal=','), or"
+            " declare the column as categories"
+        )
     odd = next((word for word in words if not _is_number(word)), None)
-    return odd if sum(map(_is_number, words)) > len(words) / 2 else None
+    if odd is None:
+        return "they are numbers stored as text: convert them"
+    return f"most are numbers, but {odd!r} is none"
+
+
+def _has_comma(word: Any) -> bool:
+    """Tell '1,5' and '1.234,5'."""
+    return (
+        isinstance(word, str)
+        and "," in word
+        and _is_number(word.replace(".", "").replace(",", "."))
+    )
 
 
 def _is_number(word: Any) -> bool:

@@ -8,7 +8,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mistdata.estimator.columns import Array, Column, Kind, encode, read_columns, require_readable
+from mistdata.estimator.columns import (
+    Array,
+    Column,
+    Kind,
+    check_indices,
+    encode,
+    read_columns,
+    require_readable,
+)
 from mistdata.estimator.prepare import MIN_ROWS
 
 Missing = Literal["drop", "raise"]
@@ -44,14 +52,9 @@ def read_sides(
         names: what messages call the two.
 
     Raises:
-        ValueError: a column cannot be read, or both are pandas objects of other indices.
+        ValueError: a column cannot be read, or two pandas objects have other indices.
     """
-    indices = [data.index for data in (x, y) if hasattr(data, "iloc")]
-    if len(indices) == 2 and not indices[0].equals(indices[1]):
-        raise ValueError(
-            f"{names[0]} and {names[1]} must have the same index, found others; align them, or"
-            " reset_index(drop=True) to pair the rows by position"
-        )
+    check_indices(dict(zip(names, (x, y), strict=True)))
     return read_columns(x, names[0], x_kind), read_columns(y, names[1], y_kind)
 
 
