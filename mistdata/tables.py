@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -169,7 +169,7 @@ def _first_line(path: Path) -> str:
         return file.readline().decode()
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
     """Open a file of text, packed or not."""
     return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 

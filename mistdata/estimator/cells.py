@@ -35,7 +35,7 @@ def array_of(raw: Any, label: str) -> npt.NDArray[Any]:
         label: what messages call it.
 
     Raises:
-        ValueError: it is sparse, has no rows, or its rows differ in length.
+        ValueError: it is sparse, has no rows, its rows differ in length, or its cells are arrays.
     """
     if hasattr(raw, "iloc") and hasattr(raw, "dtype"):  # a pandas Series
         array = _of_pandas(raw)
@@ -52,7 +52,7 @@ def array_of(raw: Any, label: str) -> npt.NDArray[Any]:
             f"{label} must be an array, a list or a pandas object that has rows, got"
             f" {type(raw).__name__}"
         )
-    return _without_na(array) if array.dtype.kind == "O" else array
+    return _without_na(array, label) if array.dtype.kind == "O" else array
 
 
 def is_text(array: npt.NDArray[Any], label: str) -> bool:
@@ -146,10 +146,10 @@ def _of_masked(array: Any) -> npt.NDArray[Any]:
     data, mask = np.asarray(array.data), np.ma.getmaskarray(array)
     if data.dtype.kind == "V" or not mask.any():
         return data
-    if data.dtype.kind in "fcmM":
-        missing = "NaT" if data.dtype.kind in "mM" else np.nan
-        return np.where(mask, np.array(missing, data.dtype), data)
-    return np.where(mask, None, data.astype(object))
+    missing = {"f": np.nan, "c": np.nan, "m": "NaT", "M": "NaT"}.get(data.dtype.kind)
+    filled = np.array(data, dtype=object if missing is None else data.dtype)
+    filled[mask] = missing
+    return filled
 
 
 def _of_any(raw: Any, label: str) -> npt.NDArray[Any]:
@@ -169,10 +169,14 @@ def _of_any(raw: Any, label: str) -> npt.NDArray[Any]:
         raise ValueError(f"{label} must have rows of equal length, found others") from None
 
 
-def _without_na(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _without_na(array: npt.NDArray[Any], label: str) -> npt.NDArray[Any]:
     """Turn pandas' NA, which is neither true nor false, into None."""
+    if any(isinstance(value, np.ndarray) for value in array.flat):
+        raise ValueError(f"{label} must hold one value in every cell, found arrays")
     gone = [type(value).__name__ == "NAType" for value in array.flat]
-    return np.where(np.reshape(gone, array.shape), None, array) if any(gone) else array
+    filled = array.copy()
+    filled[np.array(gone, dtype=bool).reshape(array.shape)] = None
+    return filled
 
 
 def _of_objects(array: npt.NDArray[Any], label: str) -> npt.NDArray[Any]:

@@ -141,10 +141,11 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
         ValueError: its values are infinite, neither numbers nor text, or too many categories.
     """
     note = doubt = ""
-    if hasattr(raw, "iloc") and hasattr(raw, "cat"):  # a pandas category
-        codes = np.where(raw.cat.codes < 0, np.nan, raw.cat.codes)
-        unordered = kind == "category" or not raw.cat.ordered
-        words = list(raw.cat.categories)
+    held = raw.cat if hasattr(raw, "iloc") and hasattr(raw, "cat") else raw
+    if _is_categorical(held):
+        codes = np.where(held.codes < 0, np.nan, held.codes)
+        unordered = kind == "category" or not held.ordered
+        words = list(held.categories)
     else:
         array = array_of(raw, label)
         unordered = is_text(array, label) or kind == "category"
@@ -193,8 +194,15 @@ def _parts(data: Any, side: str) -> Iterator[tuple[str, str, Any]]:
     elif hasattr(data, "iloc"):  # a pandas Series
         known = data.name is not None
         yield str(data.name if known else side), f"{side} {data.name!r}" if known else side, data
+    elif _is_categorical(data):
+        yield side, side, data
     else:
         yield from _array_parts(array_of(data, side), side)
+
+
+def _is_categorical(data: Any) -> bool:
+    """Recognise a pandas Categorical, its index, and what a Series of them says of itself."""
+    return all(hasattr(data, name) for name in ("codes", "categories", "ordered"))
 
 
 def _indexed(data: Any, side: str) -> list[tuple[str, Any]]:

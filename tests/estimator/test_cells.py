@@ -44,6 +44,11 @@ def test_masked_cells_are_missing(held):
         assert np.argsort(found).tolist() == [0, 3, 2, 1]
 
 
+def test_a_column_without_rows_is_read():
+    for data in (np.array([], dtype=object), [], pd.Series([], dtype=object)):
+        assert values(data).shape == (0,)
+
+
 def test_a_mask_is_kept_where_a_list_holds_it():
     assert np.isnan(values([1.0, np.ma.masked, 3.0, 2.0])).tolist() == MASK
     columns = read_columns([masked([1, 2, 3, 4]), masked([5, 6, 7, 8])], "x")
@@ -127,6 +132,7 @@ def test_times_with_a_zone_are_instants_and_warn_of_nothing():
             "auto",
             r"x column 'a' must be one column, got \(1, 1\)",
         ),
+        (pd.Series([np.ones(2), None]), "auto", "x must hold one value in every cell, found arr"),
         (sparse.eye(3), "auto", r"x must be dense, got dia_matrix: take its \.toarray\(\)"),
         (torch.eye(3).to_sparse(), "auto", r"x must be dense, got a sparse tensor: .*to_dense"),
         ([10**400, 1], "auto", "x must hold numbers that float64 can, found larger"),

@@ -61,6 +61,13 @@ def test_what_has_an_order_keeps_it_to_the_last_digit(data):
     assert np.unique(values(column), return_inverse=True)[1].tolist() == [2, 0, 1, 0]
 
 
+def test_a_category_outside_a_series_keeps_its_order():
+    bare = pd.Categorical(["low", "high", None, "mid"], ["low", "mid", "high"], ordered=True)
+    for data in (bare, {"a": bare}, pd.CategoricalIndex(bare), pd.Series(bare)):
+        np.testing.assert_array_equal(values(data), [0, 2, np.nan, 1])
+        assert not read_columns(data, "x")[0].unordered
+
+
 def test_truth_values_are_numbers():
     assert values(np.array([True, False])) == [1, 0]
     assert values(pd.Series([True, None, False], dtype="boolean"))[::2] == [1, 0]
