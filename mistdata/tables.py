@@ -8,6 +8,7 @@ None. The columns of an array have no names: they are called '0', '1', ..., and 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import zipfile
@@ -85,16 +86,6 @@ def listing(names: Sequence[str]) -> str:
     return f"{shown}, and {hidden} more" if hidden > 0 else shown
 
 
-def as_words(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn numbers that stand for categories into words; None where a value is missing.
-
-    Args:
-        values: (n,).
-    """
-    words = [None if value is None or value != value else str(value) for value in values]
-    return np.array(words, dtype=object)
-
-
 def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write records as CSV; None becomes an empty cell.
 
@@ -127,6 +118,7 @@ def _meant(names: Sequence[str], part: str, path: Path, option: str) -> list[str
 def _csv(path: Path, delimiter: str = ",") -> Columns:
     from pyarrow import ArrowInvalid
     from pyarrow import csv as arrow
+    from pyarrow.types import is_binary
 
     try:
         table = arrow.read_csv(
@@ -134,26 +126,52 @@ def _csv(path: Path, delimiter: str = ",") -> Columns:
             parse_options=arrow.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=arrow.ConvertOptions(strings_can_be_null=True),
         )
-    except ArrowInvalid as error:
-        raise TableError(
-            f"{path}: not a table of text, {_one_line(error)}{_encoding_hint(path)}"
-        ) from error
-    names = table.column_names
-    other = next((mark for mark in ";\t|" if mark in names[0]), None)
-    if len(names) == 1 and other is not None:
-        hint = "name it .tsv" if other == "\t" else "write it with commas"
-        raise TableError(f"{path}: the columns seem to be separated by {other!r}; {hint}")
+        names = table.column_names
+        binary = any(map(is_binary, table.schema.types))  # so Arrow calls text that is no UTF-8
+    except (ArrowInvalid, UnicodeDecodeError) as error:
+        _check_utf8(path)
+        _check_separator(_first_line(path), delimiter, path)
+        raise TableError(f"{path}: not a table of text, {_one_line(error)}") from error
+    if binary:
+        _check_utf8(path)
+    if len(names) == 1:
+        _check_separator(names[0], delimiter, path)
     counted = names == [str(position) for position in range(len(names))]
     if all(map(_is_number, names)) and not counted:
         raise TableError(f"{path}: the first line must name the columns, found {listing(names)}")
     return _of_arrow(table, path)
 
 
-def _encoding_hint(path: Path) -> str:
-    """Recognise text of two bytes a character, as spreadsheets save it."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    return "; save it as UTF-8" if start in (b"\xff\xfe", b"\xfe\xff") else ""
+def _check_utf8(path: Path) -> None:
+    """Refuse a text of another encoding, saying where it shows."""
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                raise TableError(
+                    f"{path}: not UTF-8, found the byte {line[error.start]:#04x} in line {number};"
+                    " save it as UTF-8"
+                ) from None
+
+
+def _check_separator(header: str, delimiter: str, path: Path) -> None:
+    """Refuse a table whose columns are separated otherwise than its name says."""
+    marks = (mark for mark in ";\t|" if header.count(mark) > header.count(delimiter))
+    other = next(marks, None)
+    if other is not None:
+        hint = "name it .tsv" if other == "\t" else "write it with commas and decimal points"
+        raise TableError(f"{path}: the columns seem to be separated by {other!r}; {hint}")
+
+
+def _first_line(path: Path) -> str:
+    with _opened(path) as file:
+        return file.readline().decode()
+
+
+def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Open a file of text, packed or not."""
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _parquet(path: Path) -> Columns:

@@ -75,6 +75,7 @@ def test_codes_can_be_categories(folder):
     plain = json.loads(ask(folder, *arguments))
     marked = json.loads(ask(folder, *arguments, "--categories", "code"))
     assert plain["quantiles"] != marked["quantiles"]
+    assert not [said for said in marked["warnings"] if "code" in said]
 
 
 def test_a_matrix_is_listed_written_and_drawn(folder, tmp_path):
@@ -127,7 +128,7 @@ def test_long_matrices_are_cut_and_blanks_say_why(folder, tmp_path):
     np.save(tmp_path / "a.npy", values)
     text = ask(folder, "matrix", tmp_path / "a.npy")
     assert "and 8 more pairs, all weaker (--csv writes them)" in text
-    short = ask(folder, "matrix", tmp_path / "a.npy", "--target", "7", "--without", "3-6")
+    short = ask(folder, "matrix", tmp_path / "a.npy", "--without", "3-6")
     assert "-  frame column '7' must vary, found one value in all 30 rows" in short
 
 
@@ -153,6 +154,23 @@ def test_long_matrices_are_cut_and_blanks_say_why(folder, tmp_path):
         ("matrix data.csv --png a.pdf", "the name must end in .png, got 'a.pdf'"),
         ("matrix data.csv --group age", "--group must be NAME=COLS, each name once, got 'age'"),
         ("matrix data.csv --group a=age --group b=wait", "--group: data.csv has no column 'wait'"),
+        (
+            "matrix few.csv",
+            "no pair has an answer: there must be at least 8 rows, got",
+        ),
+        (
+            "matrix flat.csv --target a",
+            "no pair has an answer: frame column 'a' must vary",
+        ),
+        (
+            "matrix latin.csv",
+            "latin.csv: not UTF-8, found the byte 0xe9 in line 2; save it",
+        ),
+        ("estimate latin.csv --x a --y b", "latin.csv: not UTF-8"),
+        (
+            "estimate comma.csv --x a --y b",
+            "x column 'a' must hold numbers or categories, found",
+        ),
         ("matrix data.csv --without age,weight,dose,site", "at least two variables, got 1"),
     ],
 )
@@ -160,6 +178,9 @@ def test_misuse_is_exit_2_and_one_line(folder, monkeypatch, arguments, part):
     monkeypatch.chdir(folder)
     (folder / "flat.csv").write_text("a,b\n" + "1,2\n1,3\n" * 5)
     (folder / "names.csv").write_text("a,b\n" + "".join(f"n{i},{i}\n" for i in range(40)))
+    (folder / "few.csv").write_text("a,b\n1,2\n2,4\n")
+    (folder / "latin.csv").write_bytes(b"a,b\n\xe9,2\n")
+    (folder / "comma.csv").write_text("a,b\n" + '"1,5",2\n"2,1",3\n' * 5)
     words = arguments.split()
     if "--model" not in words:
         words += ["--model", "model"]

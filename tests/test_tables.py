@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mistdata.estimator.columns import read_columns
-from mistdata.tables import TableError, as_words, listing, read_table, select, write_csv
+from mistdata.tables import TableError, listing, read_table, select, write_csv
 
 TEXT = """id,age,sex,born,smokes,note
 1,31.5,f,1990-01-02,true,
@@ -121,6 +121,28 @@ def test_columns_that_are_not_there_are_refused(text, message):
         ("data", b"", "got 'data'"),
         ("a.csv", b"", "not a table of text, Empty CSV file"),
         ("a.csv", b"a,b\n1,2,3\n", "not a table of text, CSV parse error"),
+        (
+            "a.csv",
+            b"a;b\n1;2\n",
+            "separated by ';'; write it with commas and decimal points",
+        ),
+        ("a.csv", b"a;b\n1,5;2,1\n", "the columns seem to be separated by ';'"),
+        ("a.csv.gz", gzip.compress(b"a;b\n1,5;2,1\n"), "the columns seem to be separated by ';'"),
+        ("a.csv", b"a\tb\n1,5\t2,1\n", r"separated by '\\t'; name it \.tsv"),
+        (
+            "a.csv",
+            "größe,b\n1,2\n".encode("latin-1"),
+            "not UTF-8, .* byte 0xf6 in line 1; save",
+        ),
+        ("a.csv", "a,b\n1,2\n2,é\n".encode("latin-1"), "not UTF-8, .* byte 0xe9 in line 3; save"),
+        ("a.tsv", "a\tb\né\t2\n".encode("latin-1"), "not UTF-8, found the byte 0xe9 in line 2"),
+        ("a.csv.gz", gzip.compress(b"a,b\n\xe9,2\n"), "not UTF-8, found the byte 0xe9 in line 2"),
+        ("a.csv", b"a,b\n" + b"xx,2\n" * 400_000 + b"\xe9,2\n", "byte 0xe9 in line 400002"),
+        (
+            "a.csv",
+            "a,b\n1,2\n".encode("utf-16"),
+            "not UTF-8, .* byte 0xff in line 1; save it",
+        ),
         ("a.csv", b"1.5,2\n3,4\n", "the first line must name the columns, found 1.5, 2"),
         ("a.csv", b"a,a\n3,4\n", "every column must have its own name, found 'a' twice"),
         ("a.parquet", b"a,b\n", "not a Parquet file"),
@@ -154,12 +176,6 @@ def test_arrays_of_more_axes_and_pickles_are_refused(tmp_path):
 
 def test_columns_counted_from_zero_are_names(tmp_path):
     assert list(read_table(write(tmp_path / "a.csv", "0,1\n3,4\n"))) == ["0", "1"]
-
-
-def test_numbers_become_words_and_gaps_stay():
-    assert as_words(np.array([1, 2])).tolist() == ["1", "2"]
-    assert as_words(np.array([1.5, np.nan])).tolist() == ["1.5", None]
-    assert as_words(np.array(["a", None], dtype=object)).tolist() == ["a", None]
 
 
 def test_long_lists_are_cut():

@@ -24,7 +24,6 @@ from mistdata.errors import MistdataError
 if TYPE_CHECKING:
     from mistdata.estimator import Estimator
     from mistdata.estimator.matrix import Matrix, Pair
-    from mistdata.tables import Columns
 
 SHIPPED = ("small", "base")  # a test holds it against the weights; to list them takes torch
 _SHOWN = 20
@@ -98,11 +97,18 @@ def estimate(
     shared = next((name for name in chosen_x if name in chosen_y), None)
     if shared is not None:
         raise click.UsageError(f"--x and --y must not share columns, found {shared!r} in both")
-    _mark_categories(columns, categories, file)
+    marked = _categories(names, categories, file)
     estimator = _opened(model, level)
+    from mistdata.estimator.columns import read_each
+    from mistdata.estimator.sample import join
+
     with _blame(file):
-        sides = ({name: columns[name] for name in side} for side in (chosen_x, chosen_y))
-        found = estimator(*sides, level=level, units=units)
+        x_columns, y_columns = (
+            read_each({name: columns[name] for name in chosen}, side, categories=marked)
+            for side, chosen in (("x", chosen_x), ("y", chosen_y))
+        )
+        sample = join(x_columns, y_columns)
+        (found,) = estimator.answers([sample], level=level, units=units, second=True)
     document = {"file": str(file), "x": chosen_x, "y": chosen_y, **asdict(found)}
     report(document, as_json, f"I({listing(chosen_x)}; {listing(chosen_y)}) = {found}")
 
@@ -151,7 +157,7 @@ def matrix(
     if without is not None:
         for name in select(list(columns), without, path=file, option="--without"):
             del columns[name]
-    _mark_categories(columns, categories, file)
+    marked = _categories(list(columns), categories, file)
     estimator = _opened(model, level)
     from mistdata.estimator.matrix import matrix as ask
 
@@ -160,12 +166,15 @@ def matrix(
             columns,
             target=target,
             groups=grouped,
+            categories=marked,
             level=level,
             units=units,
             model=estimator,
             on_start=lambda total: bar.start(0, total),
             on_done=bar.advance,
         )
+    if all(pair.estimate is None for pair in found.pairs):
+        raise MistdataError(f"{file}: no pair has an answer: {'; '.join(found.warnings)}")
     if csv is not None:
         write_csv(csv, found.records())
     if png is not None:
@@ -205,13 +214,11 @@ def _groups(texts: tuple[str, ...], names: list[str], file: Path) -> dict[str, l
     return groups or None
 
 
-def _mark_categories(columns: Columns, text: str | None, file: Path) -> None:
-    """Turn numbers that stand for categories into words."""
-    from mistdata.tables import as_words, select
+def _categories(names: list[str], text: str | None, file: Path) -> list[str]:
+    """Find the columns whose numbers stand for categories."""
+    from mistdata.tables import select
 
-    if text is not None:
-        for name in select(list(columns), text, path=file, option="--categories"):
-            columns[name] = as_words(columns[name])
+    return [] if text is None else select(names, text, path=file, option="--categories")
 
 
 @contextmanager

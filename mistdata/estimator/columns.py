@@ -6,23 +6,22 @@ becomes k - 1 columns of 0 and 1, one for each category but the most frequent. T
 injective, so the mutual information is unchanged, and it does not depend on how the categories are
 called or numbered.
 
-pandas and torch are recognised by what their objects can do, and never imported.
+How the cells themselves are read is the part of `mistdata.estimator.cells`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from itertools import pairwise
-from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from mistdata.estimator.cells import Array as Array
+from mistdata.estimator.cells import absent, array_of, is_text, numbers
+
 Kind = Literal["auto", "numeric", "category"]
 MAX_CATEGORIES = 32
 _SHOWN = 3
@@ -80,10 +79,11 @@ def read_each(
         categories: names of columns whose kind is 'category'.
 
     Raises:
-        ValueError: there are no columns, or they differ in length.
+        ValueError: there are no columns, or they differ in length or index.
     """
     if kind not in get_args(Kind):
         raise ValueError(f"{side}: kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    check_indices({side: data})
     columns = []
     for name, label, raw in _parts(data, side):
         try:
@@ -96,6 +96,24 @@ def read_each(
         raise ValueError(f"{side} must have at least one column, got none")
     _check_lengths([column for column in columns if not column.refused])
     return columns
+
+
+def check_indices(sides: Mapping[str, Any]) -> None:
+    """Refuse pandas objects that would be paired by position against their index.
+
+    Args:
+        sides: what messages call each side, and its data, as in `read_columns`.
+
+    Raises:
+        ValueError: naming two of other indices.
+    """
+    indexed = [each for side, data in sides.items() for each in _indexed(data, side)]
+    for (first, index), (label, other) in pairwise(indexed):
+        if not index.equals(other):
+            raise ValueError(
+                f"{first} and {label} must have the same index, found others; align them, or"
+                " reset_index(drop=True) to pair the rows by position"
+            )
 
 
 def require_readable(columns: Sequence[Column]) -> None:
@@ -122,22 +140,24 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
     Raises:
         ValueError: its values are infinite, neither numbers nor text, or too many categories.
     """
-    note = ""
-    if hasattr(raw, "iloc") and hasattr(raw, "cat"):  # a pandas category
-        codes = np.where(raw.cat.codes < 0, np.nan, raw.cat.codes)
-        unordered = kind == "category" or not raw.cat.ordered
-        words = list(raw.cat.categories)
+    note = doubt = ""
+    held = raw.cat if hasattr(raw, "iloc") and hasattr(raw, "cat") else raw
+    if _is_categorical(held):
+        codes = np.where(held.codes < 0, np.nan, held.codes)
+        unordered = kind == "category" or not held.ordered
+        words = list(held.categories)
     else:
-        array = _array(raw, label)
-        unordered = kind == "category" or _is_text(array, label)
-        codes, words = _codes(array, label) if unordered else (_numbers(array, label), [])
-        odd = _no_number(words)
-        if odd is not None and kind == "auto":
-            note = f"{label} was taken as {len(words)} categories, as {odd!r} is no number"
+        array = array_of(raw, label)
+        unordered = is_text(array, label) or kind == "category"
+        codes, words = _codes(array, label) if unordered else (numbers(array, label), [])
+        doubt = "" if kind == "category" else _doubt(words, label)
+        if doubt and len(words) > 2:  # of two the order tells nothing
+            note = f"{label} was taken as {len(words)} categories; {doubt}"
     if unordered and kind == "numeric":
-        raise ValueError(f"{label} must hold numbers, found text or categories{_such_as(words)}")
+        found = f"found text or categories{_such_as(words)}{doubt and '; '}{doubt}"
+        raise ValueError(f"{label} must hold numbers, {found}")
     if unordered:
-        _check_categories(codes, words, label)
+        _check_categories(codes, words, label, doubt)
     _check_finite(codes, label)
     return Column(name, label, np.asarray(codes, dtype=np.float64), unordered, note)
 
@@ -174,8 +194,23 @@ def _parts(data: Any, side: str) -> Iterator[tuple[str, str, Any]]:
     elif hasattr(data, "iloc"):  # a pandas Series
         known = data.name is not None
         yield str(data.name if known else side), f"{side} {data.name!r}" if known else side, data
+    elif _is_categorical(data):
+        yield side, side, data
     else:
-        yield from _array_parts(_array(data, side), side)
+        yield from _array_parts(array_of(data, side), side)
+
+
+def _is_categorical(data: Any) -> bool:
+    """Recognise a pandas Categorical, its index, and what a Series of them says of itself."""
+    return all(hasattr(data, name) for name in ("codes", "categories", "ordered"))
+
+
+def _indexed(data: Any, side: str) -> list[tuple[str, Any]]:
+    """List the pandas objects of one side: what messages call them, and their index."""
+    if not isinstance(data, Mapping):
+        return [(side, data.index)] if hasattr(data, "iloc") else []
+    found = [(f"{side} column {name!r}", raw) for name, raw in data.items()]
+    return [(label, raw.index) for label, raw in found if hasattr(raw, "iloc")]
 
 
 def _array_parts(array: npt.NDArray[Any], side: str) -> Iterator[tuple[str, str, Any]]:
@@ -188,119 +223,60 @@ def _array_parts(array: npt.NDArray[Any], side: str) -> Iterator[tuple[str, str,
         yield str(position), f"{side} column {position}", array[:, position]
 
 
-def _array(raw: Any, label: str) -> npt.NDArray[Any]:
-    """Return what NumPy makes of it; missing values are NaN, NaT or None."""
-    if hasattr(raw, "iloc"):
-        return _of_pandas(raw)
-    if hasattr(raw, "detach"):  # a torch tensor
-        raw = raw.detach().cpu()
-        return np.asarray(raw.double() if raw.is_floating_point() else raw)
-    try:
-        array = np.asarray(raw)
-        if array.dtype.kind in "US" and not isinstance(raw, np.ndarray):
-            array = np.asarray(raw, dtype=object)  # NumPy would write numbers as text
-    except ValueError:
-        raise ValueError(f"{label} must have rows of equal length, found others") from None
-    return array
-
-
-def _of_pandas(series: Any) -> npt.NDArray[Any]:
-    kind = getattr(series.dtype, "kind", "O")
-    extension = not isinstance(series.dtype, np.dtype)
-    if extension and kind in "biuf":
-        return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    if extension and kind == "M":  # with a time zone
-        return np.asarray(series.to_numpy(dtype="datetime64[ns]"))
-    if extension or kind == "O":
-        return np.asarray(series.astype(object).where(series.notna(), None), dtype=object)
-    return np.asarray(series)
-
-
-def _is_text(array: npt.NDArray[Any], label: str) -> bool:
-    """Tell text from numbers and times; refuse what is neither."""
-    if array.ndim != 1:
-        raise ValueError(f"{label} must be one column, got {array.shape}")
-    if array.dtype.kind in "biufmM":
-        return False
-    if array.dtype.kind in "US":
-        return True
-    if array.dtype.kind != "O":
-        raise ValueError(f"{label} must hold numbers or text, found {array.dtype}")
-    held = {type(value) for value in array[~_absent(array)]}
-    if all(issubclass(each, str) for each in held):
-        return bool(held)
-    if all(issubclass(each, Real | Decimal | np.bool_ | date) for each in held):
-        return False
-    found = " and ".join(sorted(each.__name__ for each in held))
-    raise ValueError(f"{label} must hold numbers or text, found {found}")
-
-
-def _absent(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Mark None, NaN and NaT: what differs from itself, and None."""
-    if array.dtype.kind in "US":
-        return np.zeros(array.shape, dtype=bool)
-    absent = array != array
-    if array.dtype.kind == "O":
-        absent = absent | np.array([value is None for value in array], dtype=bool)
-    return np.asarray(absent, dtype=bool)
-
-
-def _numbers(array: npt.NDArray[Any], label: str) -> Array:
-    """Return float64; whole numbers and times from their least, to keep all their digits."""
-    if array.dtype.kind == "O":
-        array = _of_objects(array, label)
-    if array.dtype.kind not in "iumM":
-        return np.asarray(array, dtype=np.float64)
-    absent = _absent(array)
-    whole = array.astype(np.int64) if array.dtype.kind in "mM" else array
-    values = np.full(len(array), np.nan)
-    if not absent.all():
-        # Differences of unsigned numbers wrap around to the right result.
-        shifted = whole[~absent].astype(np.uint64) - whole[~absent].min().astype(np.uint64)
-        values[~absent] = shifted
-    return values
-
-
-def _of_objects(array: npt.NDArray[Any], label: str) -> npt.NDArray[Any]:
-    """Bring Python numbers or dates to one type."""
-    absent = _absent(array)
-    held = array[~absent]
-    times = sum(isinstance(value, date) for value in held)
-    if times not in (0, len(held)):
-        raise ValueError(f"{label} must hold numbers or times, found both")
-    empty = np.full(len(array), np.nan) if times == 0 else np.full(len(array), "NaT", "M8[us]")
-    empty[~absent] = held
-    return empty
-
-
 def _codes(array: npt.NDArray[Any], label: str) -> tuple[Array, list[Any]]:
     """Number the categories; NaN where there is none."""
-    _is_text(array, label)
-    absent = _absent(array)
-    words, found = np.unique(array[~absent], return_inverse=True)
+    gone = absent(array)
+    try:
+        words, found = np.unique(array[~gone], return_inverse=True)
+    except TypeError:
+        names = sorted({type(value).__name__ for value in array[~gone]})
+        raise ValueError(
+            f"{label} must hold categories of one kind, found {' and '.join(names)}"
+        ) from None
     codes = np.full(len(array), np.nan)
-    codes[~absent] = found
+    codes[~gone] = found
     return codes, words.tolist()
 
 
-def _check_categories(codes: Array, words: list[Any], label: str) -> None:
+def _check_categories(codes: Array, words: list[Any], label: str, doubt: str) -> None:
     count = len(np.unique(codes[~np.isnan(codes)]))
-    if count <= MAX_CATEGORIES:
-        return
-    hint = "merge the rare ones, leave it out, or give it an order"
-    odd = _no_number(words)
-    if odd is not None:
-        hint = f"it looks like numbers, but {odd!r} is none"
-    raise ValueError(
-        f"{label} must have at most {MAX_CATEGORIES} categories, found {count}{_such_as(words)};"
-        f" {hint}"
-    )
+    if count > MAX_CATEGORIES:
+        hint = doubt or "merge the rare ones, leave it out, or give it an order"
+        raise ValueError(
+            f"{label} must have at most {MAX_CATEGORIES} categories, found"
+            f" {count}{_such_as(words)}; {hint}"
+        )
 
 
-def _no_number(words: list[Any]) -> Any:
-    """Return the first word that is no number among those that mostly are; else None."""
+def _doubt(words: list[Any], label: str) -> str:
+    """Say why words may not be meant as categories: most of them are numbers; else nothing.
+
+    Raises:
+        ValueError: they are numbers with a decimal comma.
+    """
+    found = [word for word in words if _is_number(word) or _has_comma(word)]
+    if len(found) <= len(words) / 2:
+        return ""
+    comma = next(filter(_has_comma, found), None)
+    if comma is not None:
+        raise ValueError(
+            f"{label} must hold numbers or categories, found what looks like numbers with a"
+            f" decimal comma, as {comma!r}: read the file by pandas.read_csv(..., decimal=','), or"
+            " declare the column as categories"
+        )
     odd = next((word for word in words if not _is_number(word)), None)
-    return odd if sum(map(_is_number, words)) > len(words) / 2 else None
+    if odd is None:
+        return "they are numbers stored as text: convert them"
+    return f"most are numbers, but {odd!r} is none"
+
+
+def _has_comma(word: Any) -> bool:
+    """Tell '1,5' and '1.234,5'."""
+    return (
+        isinstance(word, str)
+        and "," in word
+        and _is_number(word.replace(".", "").replace(",", "."))
+    )
 
 
 def _is_number(word: Any) -> bool:

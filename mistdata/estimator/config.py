@@ -47,7 +47,7 @@ class NetworkConfig:
             if field.name not in ("levels", "additive") and value < least:
                 raise ValueError(f"{field.name} must be at least {least}, got {value}")
         ordered = tuple(sorted(set(self.levels)))
-        if ordered != self.levels or not 0 < ordered[0] <= 0.5 <= ordered[-1] < 1:
+        if not ordered or ordered != self.levels or not 0 < ordered[0] <= 0.5 <= ordered[-1] < 1:
             raise ValueError(f"levels must increase within (0, 1), got {self.levels}")
         if 0.5 not in self.levels:
             raise ValueError(f"levels must contain 0.5, got {self.levels}")

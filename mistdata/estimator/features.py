@@ -361,7 +361,7 @@ def log_diagonal(factor: Tensor) -> Tensor:
 
 
 def gaussian_bias(n: int, dim_x: int, dim_y: int) -> float:
-    """Bias in nats of the plug-in information of a Gaussian sample, n > dim_x + dim_y + 1.
+    """Bias in nats of the plug-in information of a Gaussian sample, n > dim_x + dim_y.
 
     ½ [b(dim_x) + b(dim_y) - b(dim_x + dim_y)] with b(p) = Σ_{i=1..p} (ψ((n - i) / 2) - ln(n / 2)):
     the mean of the log-determinant of a Wishart matrix of n - 1 degrees of freedom.
@@ -385,7 +385,8 @@ def unbiased(information: list[Tensor], n: int, dim_x: int, dim_y: int) -> Tenso
         dim_y: columns of Y.
 
     Returns:
-        (batch,); the strongly shrunk one where n ≤ dim_x + dim_y + 2 and the bias is not finite.
+        (batch,); the strongly shrunk one where n ≤ dim_x + dim_y + 2: with hardly a row more than
+        columns the bias is large, and with none it is not finite.
     """
     if n <= dim_x + dim_y + 2:
         return information[1]

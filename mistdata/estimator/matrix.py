@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mistdata.estimator.result import Estimate, Units, check_level, check_units
 from mistdata.estimator.sample import Sample, join
 
 QUERIES = 128  # of the row stream, for each pair: an eighth of the work of 1,000
+_NUMBERS = ("median", "mean", "lower", "upper", "n", "dropped")
 Variables = Mapping[str, Sequence[Column]]
 
 
@@ -63,7 +65,12 @@ class Matrix:
 
         Returns:
             (names,) against a target, else (names, names), symmetric with NaN on the diagonal.
+
+        Raises:
+            ValueError: another word.
         """
+        if what not in _NUMBERS:
+            raise ValueError(f"what must be one of {', '.join(_NUMBERS)}, got {what!r}")
         values = [np.nan if p.estimate is None else getattr(p.estimate, what) for p in self.pairs]
         if self.target is not None:
             return np.array(values, dtype=np.float64)
@@ -134,9 +141,9 @@ class Matrix:
 def matrix(
     frame: Any,
     *,
-    target: str | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    categories: Collection[str] = (),
+    target: Hashable = None,
+    groups: Mapping[str, Collection[Hashable]] | None = None,
+    categories: Collection[Hashable] = (),
     level: float = 0.9,
     units: Units = "nats",
     model: Estimator | Path | str = "small",
@@ -152,7 +159,8 @@ def matrix(
 
     Args:
         frame: (n, columns): pandas DataFrame, mapping of names to columns, or array, whose columns
-            are called '0', '1', .... Text and unordered pandas categories count as categories.
+            are called '0', '1', ..., or 0, 1, ...; a name that is no text may be given either as
+            it is or as text. Text and unordered pandas categories count as categories.
         target: a column or a group that everything else is held against; None for every pair.
         groups: names of groups and their columns; columns of no group are left out. Each group is
             one variable of several columns.
@@ -166,7 +174,8 @@ def matrix(
         on_done: is told how many more are done.
 
     Raises:
-        ValueError: a target that cannot be read, or no two columns, or a name that is not there.
+        ValueError: a target that cannot be read, or no two columns, or a name that is not there,
+            or a column named twice.
 
     Example:
         >>> table = mistdata.matrix(frame, target="outcome")       # doctest: +SKIP
@@ -175,9 +184,11 @@ def matrix(
     chosen = open_model(model)
     check_level(level, chosen.network.config.levels)
     check_units(units)
-    variables = _variables(read_frame(frame, categories), groups, target)
-    names = [name for name in variables if name != target]
-    wanted = list(_wanted(names, target))
+    check_queries(queries)
+    against = _target(target)
+    variables = _variables(read_frame(frame, categories), groups, against)
+    names = [name for name in variables if name != against]
+    wanted = list(_wanted(names, against))
     joined = [_join(variables[x], variables[y]) for x, y in wanted]
     samples = [sample for sample in joined if isinstance(sample, Sample)]
     if on_start is not None:
@@ -189,10 +200,20 @@ def matrix(
         Pair(x, y, next(answers)) if isinstance(sample, Sample) else Pair(x, y, None, sample)
         for (x, y), sample in zip(wanted, joined, strict=True)
     )
-    return Matrix(tuple(names), target, pairs, level, units)
+    return Matrix(tuple(names), against, pairs, level, units)
 
 
-def read_frame(frame: Any, categories: Collection[str] = ()) -> dict[str, Column]:
+def check_queries(queries: int) -> None:
+    """Refuse a number of query rows that is none.
+
+    Raises:
+        ValueError: it is no whole number, or below 1.
+    """
+    if not isinstance(queries, Integral) or queries < 1:
+        raise ValueError(f"queries must be a whole number of at least 1, got {queries!r}")
+
+
+def read_frame(frame: Any, categories: Collection[Hashable] = ()) -> dict[str, Column]:
     """Read the columns of a frame by name.
 
     Args:
@@ -203,7 +224,10 @@ def read_frame(frame: Any, categories: Collection[str] = ()) -> dict[str, Column
         ValueError: two columns of one name, columns of which at most one can be read, or a name
             that is not there.
     """
-    columns = read_each(frame, "frame", categories=categories)
+    if isinstance(categories, str):
+        raise ValueError(f"categories must list columns, got {categories!r}")
+    declared = list(map(str, categories))
+    columns = read_each(frame, "frame", categories=declared)
     if sum(not column.refused for column in columns) < 2:
         require_readable(columns)
     named = {column.name: column for column in columns}
@@ -211,18 +235,20 @@ def read_frame(frame: Any, categories: Collection[str] = ()) -> dict[str, Column
         names = [column.name for column in columns]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"frame must have one column of each name, found two called {twice!r}")
-    for name in categories:
+    for name in declared:
         _require(name, named, "categories")
     return named
 
 
 def _variables(
-    columns: Mapping[str, Column], groups: Mapping[str, Sequence[str]] | None, target: str | None
+    columns: Mapping[str, Column],
+    groups: Mapping[str, Collection[Hashable]] | None,
+    target: str | None,
 ) -> Variables:
     """Collect the columns of every variable, the target among them."""
     found: dict[str, Sequence[Column]] = {name: [column] for name, column in columns.items()}
     if groups is not None:
-        found = {name: _group(name, members, columns) for name, members in groups.items()}
+        found = {str(name): _group(name, members, columns) for name, members in groups.items()}
     if target is None:
         _check_apart(found)
     elif target not in found:
@@ -237,15 +263,30 @@ def _variables(
     return found
 
 
-def _group(name: str, members: Sequence[str], columns: Mapping[str, Column]) -> list[Column]:
-    if isinstance(members, str) or not members:
+def _target(name: Hashable) -> str | None:
+    """Call the target as columns are called inside; None where there is none."""
+    if not isinstance(name, Hashable):
+        raise ValueError(f"target must name one column or group, got {name!r}")
+    return None if name is None else str(name)
+
+
+def _group(
+    name: str, members: Collection[Hashable], columns: Mapping[str, Column]
+) -> list[Column]:
+    listed = isinstance(members, Collection) and not isinstance(members, str)
+    if not listed or not len(members):
         raise ValueError(f"group {name!r} must list its columns, got {members!r}")
-    return [columns[_require(member, columns, f"group {name!r}")] for member in members]
+    chosen = [columns[_require(str(each), columns, f"group {name!r}")] for each in members]
+    names = [column.name for column in chosen]
+    twice = next((each for each in names if names.count(each) > 1), None)
+    if twice is not None:
+        raise ValueError(f"group {name!r} must name a column once, found {twice!r} twice")
+    return chosen
 
 
 def _require(name: str, known: Mapping[str, Any], where: str) -> str:
     if name not in known:
-        raise ValueError(f"{where}: no column {name!r}{did_you_mean(str(name), known)}")
+        raise ValueError(f"{where}: no column {name!r}{did_you_mean(name, known)}")
     return name
 
 

@@ -60,9 +60,9 @@ def stabilise(nats: Tensor) -> Tensor:
     """2 (√(1 + I) - 1): the scale on which the spread of estimates varies least.
 
     The standard deviation of the best estimate of the information I of m Gaussian pairs is
-    √(Σ ρ²/ n), which grows like I near 0 and like √m where the pairs are strong: I ↦ √I undoes
-    that; 1 keeps the slope finite at 0. Below 0, where only predictions of other networks are, it
-    goes on with that slope, 1.
+    √(Σ ρ²/ n), which grows like √I near 0, where I is Σ ρ²/ 2, and like √m, so like the √I of m
+    equal pairs, where they are strong: I ↦ √I undoes that; 1 keeps the slope finite at 0. Below
+    0, where only predictions of other networks are, it goes on with that slope, 1.
     """
     return torch.where(nats < 0, nats, 2 * ((1 + nats.clamp_min(0)).sqrt() - 1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -149,10 +150,10 @@ def check_level(level: float, levels: Sequence[float]) -> None:
         ValueError: saying what is possible.
     """
     most = round(1 - 2 * max(levels[0], 1 - levels[-1]), 12)
-    if not 0 < level <= most:
+    if not isinstance(level, Real) or not 0 < level <= most:
         raise ValueError(
             f"level must lie in (0, {most:g}], as the network's quantiles reach from"
-            f" {levels[0]:g} to {levels[-1]:g}; got {level}"
+            f" {levels[0]:g} to {levels[-1]:g}; got {level!r}"
         )
 
 

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from mistdata.estimator.columns import Array, Column, Kind, encode, read_columns, require_readable
+from mistdata.estimator.columns import (
+    Array,
+    Column,
+    Kind,
+    check_indices,
+    encode,
+    read_columns,
+    require_readable,
+)
 from mistdata.estimator.prepare import MIN_ROWS
 
 Missing = Literal["drop", "raise"]
@@ -52,14 +61,9 @@ def read_sides(
         names: what messages call the two.
 
     Raises:
-        ValueError: a column cannot be read, or both are pandas objects of other indices.
+        ValueError: a column cannot be read, or two pandas objects have other indices.
     """
-    indices = [data.index for data in (x, y) if hasattr(data, "iloc")]
-    if len(indices) == 2 and not indices[0].equals(indices[1]):
-        raise ValueError(
-            f"{names[0]} and {names[1]} must have the same index, found others; align them, or"
-            " reset_index(drop=True) to pair the rows by position"
-        )
+    check_indices(dict(zip(names, (x, y), strict=True)))
     return read_columns(x, names[0], x_kind), read_columns(y, names[1], y_kind)
 
 
@@ -71,6 +75,25 @@ def check_missing(missing: str) -> None:
     """
     if missing not in get_args(Missing):
         raise ValueError(f"missing must be one of {', '.join(get_args(Missing))}, got {missing!r}")
+
+
+def complete_rows(x: Sequence[Column], y: Sequence[Column]) -> npt.NDArray[np.bool_]:
+    """Mark the rows in which neither side has a missing value: (n,).
+
+    Args:
+        x: columns of X, which could be read.
+        y: columns of Y.
+
+    Raises:
+        ValueError: on unequal numbers of rows.
+    """
+    n, other = len(x[0].values), len(y[0].values)
+    if n != other:
+        raise ValueError(f"both sides must have the same number of rows, got {n} and {other}")
+    complete: npt.NDArray[np.bool_] = ~np.logical_or.reduce(
+        [np.isnan(column.values) for column in (*x, *y)]
+    )
+    return complete
 
 
 def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") -> Sample:
@@ -88,14 +111,11 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
     """
     check_missing(missing)
     require_readable((*x, *y))
-    n, other = len(x[0].values), len(y[0].values)
-    if n != other:
-        raise ValueError(f"both sides must have the same number of rows, got {n} and {other}")
-    absent = [np.isnan(column.values) for column in (*x, *y)]
-    complete = ~np.logical_or.reduce(absent)
+    complete = complete_rows(x, y)
+    n = len(complete)
     used = int(complete.sum())
     if missing == "raise" and used < n:
-        first = next(c for c, gone in zip((*x, *y), absent, strict=True) if gone.any())
+        first = next(column for column in (*x, *y) if np.isnan(column.values).any())
         raise ValueError(f"{first.label} must have no missing value, found some (missing='raise')")
     if used < MIN_ROWS:
         what = "rows without a missing value" if used < n else "rows"

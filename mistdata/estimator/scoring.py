@@ -12,9 +12,12 @@ import numpy as np
 
 from mistdata.estimator.columns import Array, Column, Kind
 from mistdata.estimator.estimate import Estimator, open_model
-from mistdata.estimator.matrix import QUERIES
-from mistdata.estimator.result import Estimate
-from mistdata.estimator.sample import join, read_sides
+from mistdata.estimator.matrix import QUERIES, check_queries
+from mistdata.estimator.prepare import MIN_ROWS
+from mistdata.estimator.sample import Sample, complete_rows, join, read_sides
+
+_SHOWN = 5
+_FLAT = "the feature or the target does not vary in the rows complete in both: scored 0"
 
 
 def mutual_information(
@@ -40,40 +43,76 @@ def mutual_information(
         queries: as in `matrix`.
 
     Returns:
-        (features,) medians; 0 for a feature that never varies.
+        (features,) medians; 0 where the feature or the target does not vary in the rows that are
+        complete in both.
 
     Raises:
-        ValueError: as in `estimate`.
+        ValueError: as in `estimate`, naming the feature; fewer than 8 such rows among them.
 
     Warns:
-        UserWarning: once for everything that `estimate` would say in the warnings of its answers.
+        UserWarning: once for everything that `estimate` would say in the warnings of its answers,
+            and for a feature that varies, but only where the target is missing, or the reverse.
 
     Example:
         >>> from sklearn.feature_selection import SelectKBest                # doctest: +SKIP
         >>> SelectKBest(mistdata.mutual_information, k=5).fit(X, y)          # doctest: +SKIP
     """
+    check_queries(queries)
     chosen = open_model(model)
     features, target = read_sides(X, y, X_kind, y_kind, "Xy")
-    varying = [index for index, feature in enumerate(features) if _varies(feature)]
-    samples = [join([features[index]], target) for index in varying]
-    answers = chosen.answers(samples, level=0.5, units="nats", queries=queries)
+    for column in target:
+        _check_varies(column)
+    samples = [_sample(feature, target) for feature in features]
+    varying = [index for index, sample in enumerate(samples) if sample is not None]
+    asked = [sample for sample in samples if sample is not None]
+    answers = chosen.answers(asked, level=0.5, units="nats", queries=queries)
     scores = np.zeros(len(features))
     scores[varying] = [answer.median for answer in answers]
-    _warn(answers)
+    said = Counter(sentence for answer in answers for sentence in answer.warnings)
+    said[_FLAT] += sum(
+        _varies(feature.values)
+        for feature, sample in zip(features, samples, strict=True)
+        if sample is None
+    )
+    _warn(said, len(features))
     return scores
 
 
-def _varies(column: Column) -> bool:
-    values = column.values[~np.isnan(column.values)]
-    return not len(values) or bool((values != values[0]).any())
+def _sample(feature: Column, target: Sequence[Column]) -> Sample | None:
+    """Bring a feature and the target together; None where one of them does not vary in their rows.
+
+    Raises:
+        ValueError: naming the feature.
+    """
+    rows = complete_rows([feature], target)
+    varies = _varies(feature.values[rows]) and any(_varies(each.values[rows]) for each in target)
+    if rows.sum() >= MIN_ROWS and not varies:
+        return None
+    try:
+        return join([feature], target)
+    except ValueError as error:
+        raise ValueError(f"{feature.label}: {error}") from None
 
 
-def _warn(answers: Sequence[Estimate]) -> None:
+def _check_varies(column: Column) -> None:
+    present = column.values[~np.isnan(column.values)]
+    if len(present) and not _varies(present):
+        raise ValueError(f"{column.label} must vary, found one value in all {len(present)} rows")
+
+
+def _varies(values: Array) -> bool:
+    """Tell whether there are two values, leaving out missing ones."""
+    present = values[~np.isnan(values)]
+    return bool((present != present[:1]).any())
+
+
+def _warn(said: Counter[str], features: int) -> None:
     """Say once what is true of the features, most frequent first."""
-    said = Counter(sentence for answer in answers for sentence in answer.warnings)
-    if said:
+    found = [(sentence, count) for sentence, count in said.most_common() if count]
+    if found:
         text = "; ".join(
-            f"{sentence} ({count} of {len(answers)} features)"
-            for sentence, count in said.most_common(5)
+            f"{sentence} ({count} of {features} features)" for sentence, count in found[:_SHOWN]
         )
-        warnings.warn(text, UserWarning, stacklevel=3)
+        hidden = len(found) - _SHOWN
+        more = f"; and {hidden} more of such sentences" if hidden > 0 else ""
+        warnings.warn(text + more, UserWarning, stacklevel=3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mistdata.estimator.columns import MAX_CATEGORIES, encode, read_columns
+from mistdata.estimator.sample import read_sides
 
 NUMBERS = [3.0, 1.0, 2.0, 1.0]
 WORDS = ["b", "a", "c", "a"]
@@ -58,6 +59,13 @@ def test_numbers_are_read_from_every_container(data):
 def test_what_has_an_order_keeps_it_to_the_last_digit(data):
     column = data if isinstance(data, np.ndarray | torch.Tensor | list) else pd.Series(data)
     assert np.unique(values(column), return_inverse=True)[1].tolist() == [2, 0, 1, 0]
+
+
+def test_a_category_outside_a_series_keeps_its_order():
+    bare = pd.Categorical(["low", "high", None, "mid"], ["low", "mid", "high"], ordered=True)
+    for data in (bare, {"a": bare}, pd.CategoricalIndex(bare), pd.Series(bare)):
+        np.testing.assert_array_equal(values(data), [0, 2, np.nan, 1])
+        assert not read_columns(data, "x")[0].unordered
 
 
 def test_truth_values_are_numbers():
@@ -158,13 +166,21 @@ MANY = [f"w{i}" for i in range(MAX_CATEGORIES + 1)]
         ),
         ({"a": np.ones(3, dtype=complex)}, "auto", "x column 'a' must hold .*, found complex128"),
         ({"a": MANY}, "auto", r"at most 32 categories, found 33, as 'w0', 'w1', 'w10'; merge the"),
-        ({"a": [*map(str, range(40)), "n/a"]}, "auto", "it looks like numbers, but 'n/a' is none"),
+        ({"a": [*map(str, range(40)), "n/a"]}, "auto", "; most are numbers, but 'n/a' is none"),
+        (
+            {"a": [*map(str, range(40))]},
+            "auto",
+            "40, as .*; they are numbers stored as text: ",
+        ),
+        (["3", "7"], "numeric", "as '3', '7'; they are numbers stored as text: convert them"),
+        (["1,5", "2,1"], "auto", r"decimal comma, as '1,5': .* pandas\.read_csv\(.*decimal=','\)"),
+        (["1,5", "2", "3", "n.a."], "auto", "with a decimal comma, as '1,5'"),
+        (["1.234,5", "-2,1"], "numeric", "with a decimal comma, as '-2,1'"),
         ({"a": WORDS}, "numeric", "x column 'a' must hold numbers, found text .*, as 'a', 'b'"),
         ({"a": NUMBERS, "b": [1, 2]}, "auto", "x column 'b' must have 4 rows like x column 'a'"),
         ({"a": [{}], "b": MANY, "c": [1j]}, "auto", "found dict; nor can be read: 'b', 'c'"),
         ({}, "auto", "x must have at least one column"),
         (np.ones((2, 2, 2)), "auto", r"x must be \(n,\) or \(n, columns\), got \(2, 2, 2\)"),
-        (3.0, "auto", r"x must be \(n,\) or \(n, columns\), got \(\)"),
         ([[1, 2], [3]], "auto", "x must have rows of equal length"),
         (NUMBERS, "ordinal", "x: kind must be one of auto, numeric, category, got 'ordinal'"),
     ],
@@ -177,6 +193,34 @@ def test_what_cannot_be_read_is_one_error_that_names_the_column(data, kind, mess
 def test_a_stray_word_among_numbers_is_told():
     words = ["1", "2", "3", "n.a."] * 5
     (column,) = read_columns(words, "x")
-    assert column.note == "x was taken as 4 categories, as 'n.a.' is no number"
+    assert column.note == "x was taken as 4 categories; most are numbers, but 'n.a.' is none"
     for silent in (read_columns(words, "x", "category"), read_columns(["a", "b"], "x")):
         assert silent[0].note == ""
+
+
+def test_numbers_stored_as_text_are_told():
+    (column,) = read_columns(["3", "7", "5"] * 5, "x")
+    said = "x was taken as 3 categories; they are numbers stored as text: convert them"
+    assert column.note == said
+    for silent in (
+        read_columns(["0", "1"], "x"),
+        read_columns(["3", "7", "5"], "x", "category"),
+        read_columns(["1,5", "2,1"], "x", "category"),
+        read_columns(["a,5", "b,1"], "x"),
+        read_columns(np.array([b"1,5", b"2,1"]), "x"),
+        read_columns(pd.Series(["3", "7", "5"], dtype="category"), "x"),
+    ):
+        assert silent[0].note == ""
+        assert silent[0].unordered
+
+
+def test_series_of_other_indices_are_not_paired_by_position():
+    one, other = pd.Series(NUMBERS), pd.Series(NUMBERS)[::-1]
+    message = "x column 'a' and x column 'b' must have the same index"
+    with pytest.raises(ValueError, match=message):
+        read_columns({"a": one, "b": other}, "x")
+    for x, y in (({"a": one}, other), ({"a": one, "b": NUMBERS}, {"c": other})):
+        with pytest.raises(ValueError, match=r"x column 'a' and y.* must have the same index"):
+            read_sides(x, y)
+    assert len(read_columns({"a": one, "b": one + 1, "c": NUMBERS}, "x")) == 3
+    read_sides({"a": one}, NUMBERS)

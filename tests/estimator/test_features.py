@@ -1,5 +1,7 @@
 """Moments over rows agree with independent computations."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,9 @@ def test_the_bias_of_the_gaussian_information_is_what_samples_show():
     assert abs(error) < 4 * plug_in.std() / len(plug_in) ** 0.5
 
 
-def test_the_unbiased_information_falls_back_where_the_bias_is_not_finite():
+def test_the_unbiased_information_falls_back_where_rows_hardly_outnumber_columns():
+    assert gaussian_bias(12, 5, 5) == pytest.approx(2.68, abs=0.005)
+    assert math.isfinite(gaussian_bias(11, 5, 5))
     plug_in = [torch.tensor([0.9]), torch.tensor([0.4])]
     assert unbiased(plug_in, 12, 5, 5) is plug_in[1]
     assert 0 <= unbiased(plug_in, 13, 5, 5).item() < 0.9

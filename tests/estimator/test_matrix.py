@@ -165,6 +165,17 @@ def test_progress_counts_the_pairs_that_have_an_answer():
         ({"groups": {"g": ["a", "b"], "h": ["b"]}}, "found 'b' in 'g' and in 'h'"),
         ({"groups": {"g": ["a", "b"]}, "target": "b"}, "target 'b' must not be part of 'g'"),
         ({"groups": {"g": ["a"]}}, "at least two variables, got 1"),
+        (
+            {"groups": {"g": ["a", "a"], "h": ["b"]}},
+            "group 'g' must name a column once",
+        ),
+        ({"groups": {"g": 3, "h": ["b"]}}, "group 'g' must list its columns, got 3"),
+        ({"target": ["a"]}, r"target must name one column or group, got \['a'\]"),
+        ({"target": 2}, "target: no column '2'"),
+        ({"categories": "a"}, "categories must list columns, got 'a'"),
+        ({"queries": 0}, "queries must be a whole number of at least 1, got 0"),
+        ({"queries": 1.5}, r"queries must be .*, got 1\.5"),
+        ({"level": "0.9"}, "level must lie in .*; got '0.9'"),
         ({"level": 2}, "level must lie in"),
         ({"units": "hartleys"}, "units must be one of"),
     ],
@@ -172,6 +183,24 @@ def test_progress_counts_the_pairs_that_have_an_answer():
 def test_what_cannot_be_asked_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ask(table(), **options)
+
+
+def test_names_that_are_no_text_are_taken_as_the_frame_has_them():
+    frame = table().set_axis(range(4), axis=1)
+    expected = ask(table(), target="c", groups={"one": ["a", "b"], "other": ["d"]}).array()
+    for target in (2, np.int64(2), "2"):
+        found = ask(frame, target=target, groups={"one": [0, 1], "other": ["3"]})
+        np.testing.assert_array_equal(found.array(), expected)
+        assert found.target == "2"
+    codes = pd.DataFrame({0: frame[0], 1: np.tile([0, 1, 2], 20), 2: frame[2]})
+    declared, plain = ask(codes, categories=[1]).array(), ask(codes).array()
+    assert declared[0, 1] != plain[0, 1]
+    assert declared[0, 2] == pytest.approx(plain[0, 2])
+
+
+def test_an_array_of_something_else_is_refused():
+    with pytest.raises(ValueError, match=r"what must be one of median, mean, .*, got 'med'"):
+        ask(table()).array("med")
 
 
 def test_frames_that_cannot_be_read_are_refused():

@@ -43,7 +43,7 @@ def test_the_mean_of_a_fine_grid_is_the_mean_of_the_law():
     assert found.mean == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("level", [0.91, 1.0, 0.0, -0.5, math.nan])
+@pytest.mark.parametrize("level", [0.91, 1.0, 0.0, -0.5, math.nan, "0.9", None])
 def test_a_level_beyond_the_quantiles_says_what_is_possible(level):
     message = r"level must lie in \(0, 0\.9\].* from 0\.05 to 0\.95; got"
     with pytest.raises(ValueError, match=message):

@@ -46,6 +46,51 @@ def test_a_feature_that_never_varies_tells_nothing():
     x, y = table()
     x[:, 2] = 5
     assert score(x, y)[2] == 0
+    assert score(np.ones_like(x), y).tolist() == [0, 0, 0, 0]
+
+
+def test_a_feature_is_judged_in_the_rows_where_the_target_is_there():
+    x, y = table()
+    y[:30] = np.nan
+    x[30:, 2] = 5
+    with pytest.warns(UserWarning, match=r"does not vary in .* both: scored 0 \(1 of 4 feat"):
+        found = score(x, y)
+    assert found[2] == 0
+    x[:, 2] = np.where(y > 0, 1.0, np.nan)
+    classes = np.where(np.isnan(y), np.nan, y > 0)
+    with pytest.warns(UserWarning, match="have a missing value") as caught:
+        assert score(x, classes)[2] == 0
+    assert "scored 0" not in str(caught[0].message)
+    x[0, 2] = 2
+    x[:, 0] = np.where(y > 0, x[:, 0], np.nan)
+    with pytest.warns(UserWarning, match=r"scored 0 \(2 of 4 features\)"):
+        assert score(x, classes)[[0, 2]].tolist() == [0, 0]
+
+
+def test_a_feature_with_too_few_rows_is_named():
+    x, y = table()
+    x[5:, 2] = np.nan
+    with pytest.raises(ValueError, match=r"X column 2: there must be at least 8 rows .*, got 5"):
+        score(x, y)
+    x[:, 2] = np.nan
+    with pytest.raises(ValueError, match=r"X column 2: there must be at least 8 rows .*, got 0"):
+        score(x, y)
+    with pytest.raises(ValueError, match="both sides must have the same number of rows, got 60"):
+        score(table()[0], y[:50])
+
+
+def test_no_warning_is_dropped_without_a_word():
+    x, y = table()
+    x = np.tile(x, 2)
+    for column in range(8):
+        x[: column + 1, column] = np.nan
+    with pytest.warns(UserWarning, match="; and 3 more of such sentences$"):
+        score(x, y)
+
+
+def test_a_number_of_queries_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"queries must be .* at least 1, got -1"):
+        score(*table(), queries=-1)
 
 
 def test_what_the_answers_warn_of_is_warned_of_once():
