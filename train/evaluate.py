@@ -98,9 +98,8 @@ TABLES = {
     "mist-test-neural": Table("mist-test", (*OURS, *NEURAL), where="n >= 64", limit=25),
     "bmi-40": Table("bmi-40", (*OURS, *CLASSICAL), where="replicate < 3"),
     "bmi-40-neural": Table("bmi-40", (*OURS, *NEURAL), where="replicate < 1 and n = 1000"),
-    "mistdata-test": Table(
-        "mistdata-test", (*OURS, *plain("gaussian-copula", "ksg-3", "oracle")), limit=2000
-    ),
+    "mistdata-test": Table("mistdata-test", (*OURS, *plain("ksg-3", "oracle")), limit=2000),
+    "mistdata-test-classical": Table("mistdata-test", (*OURS, *CLASSICAL), limit=2000),
     "intervals": Table(
         "mistdata-test",
         (*OURS, Run("ksg-bootstrap", {"resamples": 50}), Run("network-bootstrap")),

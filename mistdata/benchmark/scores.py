@@ -25,7 +25,8 @@ COVERAGES = (50, 80, 90, 95)  # per cent
 _NINETY = 90
 _ALPHA = 0.1
 _CATALOG = (
-    "split", "n", "dim_x", "dim_y", "mi", "family", "component", "distribution_id", "oracle_se",
+    "split", "n", "dim_x", "dim_y", "x_kind", "y_kind", "mi", "family", "component",
+    "distribution_id", "oracle_se",
 )  # fmt: skip
 
 

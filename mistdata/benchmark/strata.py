@@ -1,4 +1,4 @@
-"""Strata: the datasets of a result by split, n, dimensions, MI, family and component."""
+"""Strata: the datasets of a result by split, n, dimensions, kinds, MI, family and component."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Stratum:
     """Some datasets.
 
     Attributes:
-        by: what the strata differ in: all, split, n, "split, n", dims, mi, family, component.
+        by: what the strata differ in: all, split, n, "split, n", dims, sides, kinds, mi, family,
+            component, "component, n".
         name: which of them.
         rows: positions.
     """
@@ -42,6 +43,10 @@ def strata(rows: Joined) -> list[Stratum]:
         both = [(f"{s}, {label}", np.intersect1d(a, b)) for s, a in split for label, b in n]
         found += _named("split, n", both)
     found += _named("dims", _by_dims(rows["dim_x"].astype(np.int64) + rows["dim_y"]))
+    unequal = rows["dim_x"] != rows["dim_y"]
+    found += _named("sides", [("dim_x = dim_y", np.flatnonzero(~unequal)),
+                              ("dim_x ≠ dim_y", np.flatnonzero(unequal))])  # fmt: skip
+    found += _named("kinds", _by_kinds(rows["x_kind"], rows["y_kind"]))
     found += _named("mi", _by_mi(rows["mi"]))
     found += _named("family", _words(rows["family"]))
     component = _words(rows["component"])
@@ -81,6 +86,12 @@ def _by_dims(dims: Array) -> Iterator[tuple[str, Array]]:
         label = f"{low}" if high - low == 1 else f"{low}..{high - 1}"
         yield f"dim_x + dim_y = {label}", np.flatnonzero((dims >= low) & (dims < high))
     yield f"dim_x + dim_y >= {_DIMS[-1]}", np.flatnonzero(dims >= _DIMS[-1])
+
+
+def _by_kinds(x: Array, y: Array) -> list[tuple[str, Array]]:
+    """By what the sides are: both alike, or one of each of two kinds."""
+    pairs = [sorted(pair) for pair in zip(x.tolist(), y.tolist(), strict=True)]
+    return _words(np.array([f"both {a}" if a == b else f"{a} and {b}" for a, b in pairs]))
 
 
 def _by_mi(mi: Array) -> Iterator[tuple[str, Array]]:

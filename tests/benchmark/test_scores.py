@@ -131,7 +131,7 @@ def test_strata_of_one_kind_hold_every_dataset_once(n):
     for stratum in strata(rows):
         kinds.setdefault(stratum.by, []).extend(stratum.rows.tolist())
     assert kinds.keys() == {
-        "all", "split", "n", "split, n", "dims", "mi", "family", "component",
+        "all", "split", "n", "split, n", "dims", "sides", "kinds", "mi", "family", "component",
     }  # fmt: skip
     assert all(sorted(members) == list(range(500)) for members in kinds.values())
 
@@ -144,6 +144,21 @@ def test_the_published_bins_of_n():
     }
     assert by_name["n = 500"].tolist() == list(range(4, 500, 5))
     assert "MI = 0" in by_name
+
+
+def test_strata_of_sides_and_of_kinds():
+    kinds = [np.array(words * 125, object) for words in (
+        ["discrete", "continuous", "mixed", "continuous"],
+        ["continuous", "discrete", "mixed", "continuous"],
+    )]  # fmt: skip
+    dims = {"dim_x": np.full(500, 2), "dim_y": np.array([2, 3] * 250)}
+    rows = many(x_kind=kinds[0], y_kind=kinds[1], **dims)
+    found = {each.name: each.rows.tolist() for each in strata(rows)}
+    assert found["continuous and discrete"] == sorted([*range(0, 500, 4), *range(1, 500, 4)])
+    assert found["both mixed"] == list(range(2, 500, 4))
+    assert found["both continuous"] == list(range(3, 500, 4))
+    assert found["dim_x = dim_y"] == list(range(0, 500, 2))
+    assert found["dim_x ≠ dim_y"] == list(range(1, 500, 2))
 
 
 def test_tables_are_aligned_or_markdown():
