@@ -25,6 +25,8 @@ def joined(estimate, mi, **columns):
         "n": np.full(count, 100),
         "dim_x": np.full(count, 2, np.int32),
         "dim_y": np.full(count, 2, np.int32),
+        "x_kind": np.full(count, "continuous", object),
+        "y_kind": np.full(count, "continuous", object),
         "oracle_se": np.full(count, 0.1),
         "seconds": np.full(count, 2.0),
         "failed": np.isnan(estimate),
