@@ -35,6 +35,17 @@ class Work(NamedTuple):
     queries: int
 
 
+def reflected(work: Work, device: torch.device) -> Tensor:
+    """The values of a batch on a device, with its columns reflected there.
+
+    Args:
+        work: the batch, whose values may be on that device already, and whose signs are not.
+        device: to compute on.
+    """
+    values = work.batch.values.to(device)
+    return values if work.signs is None else values * work.signs.to(device)
+
+
 def batch_loss(network: nn.Module, work: Work, long: float) -> Tensor:
     """Pinball loss of a batch on the stabilised scale, summed over its datasets.
 
@@ -47,10 +58,10 @@ def batch_loss(network: nn.Module, work: Work, long: float) -> Tensor:
     batch, levels = work.batch, network.levels
     assert isinstance(levels, Tensor)
     device = levels.device
-    values = batch.values if work.signs is None else batch.values * work.signs
+    values = reflected(work, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         quantiles = network(
-            values.to(device), batch.dim_x, prep=work.prep, strict=False, queries=work.queries
+            values, batch.dim_x, prep=work.prep, strict=False, queries=work.queries
         )
     truth = stabilise(batch.mi.to(device))
     loss = pinball(stabilise(quantiles), truth, levels) * len(batch.ids)

@@ -20,9 +20,9 @@ from click.testing import CliRunner
 import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, load_network
 from train.fit import fit, main, open_data, splits
-from train.gradients import Gradients, batch_loss
+from train.gradients import Gradients, Work, batch_loss, reflected
 from train.held_out import by_shape, compare, constant, predict, score
-from train.loader import Loader, Mixture, Position
+from train.loader import Batch, Loader, Mixture, Position, Resident
 from train.picture import draw
 from train.trainer import FitConfig, Trainer, schedule
 
@@ -100,6 +100,25 @@ def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
     for number, gradient in enumerate(expected):
         summed = sum(each[number] for each in found) / total
         torch.testing.assert_close(summed, gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_values_that_are_on_the_device_already_meet_the_signs_there():
+    device = torch.device("meta")
+    batch = Batch(torch.empty(2, 40, 3, device=device), 1, torch.zeros(2), np.arange(2))
+    signs = torch.ones(2, 1, 3)
+    assert reflected(Work(batch, signs, "rank", 32), device).device == device
+
+
+@pytest.mark.parametrize("keep", ["memory", "device"])
+def test_a_fit_to_values_in_memory_is_that_to_files(small_store, keep):
+    """The device is the CPU here."""
+    arguments = (str(small_store),), (), (), CONFIG
+    kept = open_data(*arguments, keep=keep).source
+    assert isinstance(kept.sources[0].store, Resident)
+    losses = [
+        run(Trainer(source, CONFIG), until=2) for source in (open_data(*arguments).source, kept)
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_a_fit_leaves_the_global_generator_alone(halves):
