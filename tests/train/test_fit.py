@@ -19,10 +19,11 @@ from click.testing import CliRunner
 
 import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, load_network
+from mistdata.estimator.sample import Sample
 from train.fit import fit, main, open_data, splits
 from train.gradients import Gradients, Work, batch_loss, reflected
-from train.held_out import by_shape, compare, constant, predict, score
-from train.loader import Batch, Loader, Mixture, Position, Resident
+from train.held_out import by_shape, compare, constant, predict, rungs_of, score
+from train.loader import LADDER, Batch, Loader, Mixture, Position, Resident
 from train.picture import draw
 from train.trainer import FitConfig, Trainer, schedule
 
@@ -220,17 +221,26 @@ def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
 
 
 def test_a_fitted_network_estimates_what_the_evaluation_says(halves, checkpoint):
-    held_out, estimator = halves[1], Estimator.load(checkpoint)
-    quantiles = predict(estimator.network, held_out)
-    batch = next(Loader(held_out, Position(0), batch_size=16).epoch())
-    rows = batch.values.shape[1]
-    for position in batch.ids:
-        dataset = held_out[int(position)]
-        # The loader skips none of the rows of a dataset that has just as many.
-        if dataset.n != rows:
-            continue
-        estimate = estimator(dataset.x, dataset.y)
-        np.testing.assert_allclose(estimate.quantiles, quantiles[position], rtol=1e-4, atol=1e-4)
+    """Of datasets whose n is a rung of the ladder, which the evaluation reads whole."""
+    rungs = ", ".join(map(str, LADDER))
+    known, estimator = halves[0].where(f"n in ({rungs})"), Estimator.load(checkpoint)
+    assert len(set(known.column("n"))) > 5
+    quantiles = predict(estimator.network, known)
+    samples = [Sample(each.x.astype(float), each.y.astype(float)) for each in known]
+    answers = estimator.answers(samples, level=0.9, units="nats")
+    found = [answer.quantiles for answer in answers]
+    np.testing.assert_allclose(found, quantiles, rtol=1e-4, atol=1e-4)
+
+
+def test_the_evaluation_loses_no_more_rows_than_the_ladder_says(halves):
+    for half in halves:
+        seen = []
+        for members, part in rungs_of(half):
+            n = half.column("n")[members]
+            assert np.array_equal(part.column("n"), n)
+            assert n.max() / n.min() < 9 / 8
+            seen.append(members)
+        assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(len(half)))
 
 
 def test_trivial_predictors_see_training_labels_only(halves):
