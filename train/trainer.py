@@ -259,10 +259,10 @@ class Trainer:
 
     def training(self) -> Training:
         """Say what the weights were trained on."""
-        ranges = {name: (int(low), int(high)) for name, (low, high) in self.seen.items()}
+        n, dim = (tuple(int(edge) for edge in self.seen[name]) for name in ("n", "dim"))
         return Training(
-            n=ranges["n"],
-            dim=ranges["dim"],
+            n=(n[0], n[1]),
+            dim=(dim[0], dim[1]),
             mi=(self.seen["mi"][0], self.seen["mi"][1]),
             rate=(self.seen["rate"][0], self.seen["rate"][1]),
             data=self.source.identity(),

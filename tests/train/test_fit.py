@@ -1,6 +1,7 @@
 """A fit can be stopped and resumed bit for bit, refuses what is not its own, and learns."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,7 +19,8 @@ import torch
 from click.testing import CliRunner
 
 import mistdata
-from mistdata.estimator import Estimator, NetworkConfig, load_network
+from mistdata.estimator import Estimator, NetworkConfig, Training, load_network
+from mistdata.estimator.checkpoint import save_weights
 from mistdata.estimator.sample import Sample
 from train.fit import fit, main, open_data, splits
 from train.gradients import Gradients, Work, batch_loss, reflected
@@ -167,6 +169,17 @@ def test_a_fit_that_began_with_weights_resumes_with_them_only(halves, checkpoint
     found, before = again.training(), trainer.training()
     assert (found.begun, found.recipe, found.data) == (before.begun, before.recipe, before.data)
     assert load_network(tmp_path)[1].begun["done"]["steps"] == CONFIG.steps
+
+
+def test_a_fit_may_begin_with_weights_that_know_no_rate(halves, tmp_path):
+    network = trainer_of(halves[0]).network
+    ranges = Training(n=(50, 500), dim=(1, 4), mi=(0.0, 3.0))
+    save_weights(tmp_path, TINY, network.state_dict(), ranges)
+    trainer = trainer_of(halves[0])
+    trainer.begin_with(tmp_path)
+    run(trainer, until=1)
+    trainer.save(tmp_path / "fit")
+    assert load_network(tmp_path / "fit")[1].rate == (0.0, math.inf)
 
 
 @pytest.mark.parametrize("other", [{"pair": 8}, {"blocks": 0}])
