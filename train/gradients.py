@@ -7,12 +7,7 @@ wherever it is computed.
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from threading import Thread
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,6 +16,7 @@ from torch import Tensor, nn
 
 from mistdata.estimator import pinball, stabilise
 from train.loader import Batch
+from train.workers import Workers
 
 LONG = 300  # rows of the sample that weighs 1
 Gradient = tuple[float, list[Tensor]]  # of a loss that is summed over datasets
@@ -91,9 +87,7 @@ class Gradients:
         self.pool = None
         if processes > 1:
             network.share_memory()
-            self.pool = ProcessPoolExecutor(
-                processes, mp.get_context("spawn"), _attach, (network, long)
-            )
+            self.pool = Workers(processes, _attach, network, long)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -138,17 +132,9 @@ _attached: list[tuple[nn.Module, float]] = []  # in a process of the pool: what 
 
 
 def _attach(network: nn.Module, long: float) -> None:
-    """Begin a process of the pool: it ends with its parent, and leaves Ctrl-C to it."""
+    """Begin a process of the pool."""
     _attached.append((network, long))
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    Thread(target=_end_with, args=(mp.parent_process(),), daemon=True).start()
-
-
-def _end_with(parent: mp.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _remote(

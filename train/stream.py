@@ -8,9 +8,8 @@ what is served is a pure function of the recipe, and a saved position resumes ex
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store.dataset import Packed
 from train.loader import Batch, Loader, Position
+from train.workers import Workers
 
 SPLIT = "train"
 TURN = 1_000_000_007
@@ -124,8 +124,7 @@ class Stream:
 
     def forever(self) -> Generator[Batch]:
         """Serve pool after pool."""
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context) as workers:
+        with Workers(self.workers) as workers:
             try:
                 coming = self._order(workers, self.pool)
                 while True:
@@ -136,7 +135,7 @@ class Stream:
             finally:
                 workers.shutdown(wait=False, cancel_futures=True)
 
-    def _order(self, workers: ProcessPoolExecutor, pool: int) -> list[Future[Shard]]:
+    def _order(self, workers: Workers, pool: int) -> list[Future[Shard]]:
         first = pool * self.shards
         return [
             workers.submit(make_shard, self.text, self.source, number)

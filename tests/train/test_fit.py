@@ -22,6 +22,7 @@ import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, Training, load_network
 from mistdata.estimator.checkpoint import save_weights
 from mistdata.estimator.sample import Sample
+from tests.train.test_workers import workers_of
 from train.fit import fit, main, open_data, splits
 from train.gradients import Gradients, Work, batch_loss, reflected
 from train.held_out import by_shape, compare, constant, predict, rungs_of, score
@@ -320,11 +321,10 @@ def begun_fit(store, out):
     """A real fit on two processes that has done a step, and those processes."""
     command = [sys.executable, "-m", "train.fit", "--store", store, "--out", out]
     fitting = subprocess.Popen([*map(str, command), "--steps", "100000", "--threads", "2"])
-    process = psutil.Process(fitting.pid)
     while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
         assert fitting.poll() is None
         time.sleep(0.1)
-    return fitting, [child for child in process.children() if "spawn_main" in child.cmdline()[-2]]
+    return fitting, workers_of(fitting.pid)
 
 
 @pytest.mark.slow
@@ -335,6 +335,21 @@ def test_processes_end_with_a_fit_that_is_killed(small_store, tmp_path):
     fitting.wait()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_stream_is_made_is_saved(small_recipe, tmp_path):
+    """Of the whole group, as a terminal sends it."""
+    command = [sys.executable, "-m", "train.fit", "--stream", small_recipe, "--out", tmp_path]
+    options = ["--steps", "100000", "--threads", "1", "--workers", "1"]
+    fitting = subprocess.Popen([*map(str, command), *options], start_new_session=True)
+    while not (workers := workers_of(fitting.pid)):
+        assert fitting.poll() is None
+        time.sleep(0.01)
+    os.killpg(fitting.pid, signal.SIGINT)
+    assert fitting.wait() == 130
+    assert (tmp_path / "state.safetensors").exists()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 def test_the_schedule_warms_up_and_decays():
