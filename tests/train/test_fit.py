@@ -304,14 +304,26 @@ def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path)
     assert result.output == f"train.fit: {tmp_path / 'a'}: fitted with steps = 2, asked for 3\n"
 
 
+def await_a_step(out, alive):
+    """Wait until a fit has written figures."""
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
+        assert alive()
+        time.sleep(0.1)
+
+
+def interrupt_after_a_step(out):
+    """Send Ctrl-C to the fit that the main thread of this process does."""
+    ends = time.monotonic() + 120
+    await_a_step(out, lambda: time.monotonic() < ends)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_an_interrupt_saves_and_exits_130(small_store, tmp_path):
     arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1"]
-    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        result = CliRunner().invoke(main, [*arguments, "--minutes", "1"])
-    finally:
-        timer.cancel()
+    watch = threading.Thread(target=interrupt_after_a_step, args=(tmp_path / "a",))
+    watch.start()
+    result = CliRunner().invoke(main, [*arguments, "--minutes", "5"])
+    watch.join()
     assert result.exit_code == 130, result.output
     assert "--resume" in result.output
     assert (tmp_path / "a" / "state.safetensors").exists()
@@ -321,9 +333,7 @@ def begun_fit(store, out):
     """A real fit on two processes that has done a step, and those processes."""
     command = [sys.executable, "-m", "train.fit", "--store", store, "--out", out]
     fitting = subprocess.Popen([*map(str, command), "--steps", "100000", "--threads", "2"])
-    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
-        assert fitting.poll() is None
-        time.sleep(0.1)
+    await_a_step(out, lambda: fitting.poll() is None)
     return fitting, workers_of(fitting.pid)
 
 
@@ -371,10 +381,24 @@ def test_metrics_survive_a_crash_once_each(small_store, checkpoint, tmp_path):
     assert steps == sorted(set(steps))
     later = json.dumps({"step": CONFIG.steps + 1}) + "\n"
     with (out / "metrics.jsonl").open("a") as log:
-        log.write(later)  # done, but not saved before the crash
+        log.write(later + later[:5])  # done, but not saved before the crash, the last in part
     fit(data(small_store), out, CONFIG, resume=True)
     resumed = (out / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in resumed] == steps
+
+
+def test_metrics_of_a_fit_that_was_never_saved_are_forgotten(small_store, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    fit(data(small_store), tmp_path, CONFIG)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
+
+
+def test_a_fit_that_diverges_ends_in_one_line(small_store, tmp_path):
+    arguments = ["--store", str(small_store), "--out", str(tmp_path), "--threads", "1"]
+    result = CliRunner().invoke(main, [*arguments, "--steps", "9", "--rate", "1e38"])
+    assert result.exit_code == 2
+    assert re.fullmatch(r"train.fit: the gradient at step \d+ is not finite\n", result.output)
 
 
 @pytest.mark.parametrize(
