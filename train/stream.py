@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,19 @@ def _plan(text: str, source: str, turn: int) -> Plan:
     return make_plan(replace(recipe, seed=recipe.seed + turn * TURN, splits=splits))
 
 
+@cache
+def _shards(text: str, source: str, turn: int) -> int:
+    return len(_plan(text, source, turn).shards)
+
+
+def _place(text: str, source: str, number: int, turn: int) -> tuple[Plan, int]:
+    """The plan that holds a shard, and its number in it; those of other seeds differ in length."""
+    while number >= _shards(text, source, turn):
+        number -= _shards(text, source, turn)
+        turn += 1
+    return _plan(text, source, turn), number
+
+
 def make_shard(text: str, source: str, number: int, turn: int = 0) -> Shard:
     """Compute the `number`-th shard of a recipe, in any process.
 
@@ -89,9 +102,8 @@ def make_shard(text: str, source: str, number: int, turn: int = 0) -> Shard:
     Returns:
         The values, and n, dim_x, dim_y, mi and offset of every dataset.
     """
-    turns, index = divmod(number, len(_plan(text, source, turn).shards))
-    plan = _plan(text, source, turn + turns)
-    shard = plan.shards[min(index, len(plan.shards) - 1)]
+    plan, index = _place(text, source, number, turn)
+    shard = plan.shards[index]
     values, labels = generate_shard(plan, shard)
     planned = plan.datasets(shard.start, shard.stop)
     table = {
