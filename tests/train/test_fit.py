@@ -1,5 +1,6 @@
 """A fit can be stopped and resumed bit for bit, refuses what is not its own, and learns."""
 
+import errno
 import json
 import math
 import os
@@ -29,6 +30,7 @@ from train.held_out import by_shape, compare, constant, predict, rungs_of, score
 from train.loader import LADDER, Batch, Loader, Mixture, Position, Resident
 from train.picture import draw
 from train.trainer import FitConfig, Trainer, schedule
+from train.utilisation import measure
 
 TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=1, row=16)
 CONFIG = FitConfig(TINY, seed=3, steps=8, batch_size=8, datasets=12)
@@ -93,7 +95,7 @@ def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
     """By hand, in one batch after the other, against what the optimizer is given."""
     trainer = trainer_of(halves[0])
     rng = np.random.default_rng([CONFIG.seed, 0])
-    works = [trainer._work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
+    works = [trainer.work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
     total = sum(len(work.batch.ids) for work in works)
     for work in works:
         (batch_loss(trainer.network, work, CONFIG.long) / total).backward()
@@ -188,6 +190,21 @@ def test_other_widths_or_fewer_blocks_are_no_beginning(halves, checkpoint, other
     trainer = trainer_of(halves[0], replace(CONFIG, network=replace(TINY, **other)))
     with pytest.raises(ValueError, match=f"it has {next(iter(other))} = "):
         trainer.begin_with(checkpoint)
+
+
+def test_a_save_that_finds_no_room_leaves_what_was_saved(halves, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    trainer = trainer_of(halves[0])
+    run(trainer, until=1)
+    trainer.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run(trainer, until=2)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        trainer.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_another_store_is_refused(halves, checkpoint):
@@ -360,6 +377,15 @@ def test_an_interrupt_while_a_stream_is_made_is_saved(small_recipe, tmp_path):
     assert fitting.wait() == 130
     assert (tmp_path / "state.safetensors").exists()
     assert not psutil.wait_procs(workers, timeout=60)[1]
+
+
+def test_operations_are_counted_with_the_comparisons_of_the_fit(halves):
+    flops = []
+    for comparisons in (1, CONFIG.comparisons):
+        trainer = trainer_of(halves[0], replace(CONFIG, comparisons=comparisons))
+        trainer.datasets, trainer.seconds = 1, 1.0
+        flops.append(measure(trainer, 0.0, batches=3).flops)
+    assert flops[0] < 0.9 * flops[1]
 
 
 def test_the_schedule_warms_up_and_decays():
