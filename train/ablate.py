@@ -111,6 +111,30 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
+def check_same_ablation(
+    results: dict[str, list[dict[str, Any]]], steps: int, stores: list[str]
+) -> None:
+    """Refuse to go on with runs of another length or on other data, which no table compares.
+
+    Args:
+        results: of every variant, as the file holds them.
+        steps: of a fit without a share.
+        stores: their digests.
+
+    Raises:
+        ValueError: naming the first difference.
+    """
+    for name, runs in results.items():
+        asked = {"steps": round(steps * VARIANTS[name].share), "stores": stores}
+        for each in runs:
+            for key, value in asked.items():
+                if each.get(key) != value:
+                    raise ValueError(
+                        f"the file holds '{name}', seed {each['seed']}, with {key} ="
+                        f" {each.get(key)}, asked for {value}; name another file"
+                    )
+
+
 @click.command()
 @click.option("--store", "stores", multiple=True, required=True, help="As in train.fit.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="JSON, gone on with.")
@@ -127,6 +151,7 @@ def main(
     results: dict[str, list[dict[str, Any]]] = json.loads(out.read_text()) if out.exists() else {}
     try:
         identity = [mistdata.open(path).digest for path in stores]
+        check_same_ablation(results, steps, identity)
         for seed in range(seeds):
             for name in only or VARIANTS:
                 runs = results.setdefault(name, [])

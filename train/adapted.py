@@ -26,8 +26,8 @@ from mistdata.pipeline.recipe import parse_recipe
 from mistdata.pipeline.run import generate
 from train.evaluate import keep
 from train.fit import fit, open_data
-from train.networks import CONFIGS
-from train.trainer import FitConfig
+from train.networks import CONFIGS, open_network
+from train.trainer import FitConfig, check_same_config
 
 CLASSICAL = ("gaussian-copula", "ksg-3")
 
@@ -35,16 +35,33 @@ CLASSICAL = ("gaussian-copula", "ksg-3")
 def plain_store(work: Path, name: str) -> Path:
     """Generate the recipe of a modality without its flows."""
     text = (work / f"modality-{name}.toml").read_text()
-    plain = re.sub(r"\[flow\]\n(?:[a-z_]+ = .*\n)+", "", text)
     out = work / f"plain-{name}"
-    plan = make_plan(parse_recipe(plain, f"modality-{name}.toml"))
+    plan = make_plan(parse_recipe(without_flow(text), f"modality-{name}.toml"))
     generate(plan, out, LocalWorkers(os.cpu_count() or 1))
     return out
 
 
+def without_flow(text: str) -> str:
+    """A recipe without its flows.
+
+    Raises:
+        ValueError: it names none.
+    """
+    plain, found = re.subn(r"^\[flow\]\n(?:[a-z_]+ = .*\n)+", "", text, flags=re.MULTILINE)
+    if found != 1:
+        raise ValueError("the recipe has no table [flow] of one line for each key, to leave out")
+    return plain
+
+
 def fitted(store: Path, out: Path, config: FitConfig) -> Path:
-    """Fit a network to a store, unless it is there; the split `test` is held out."""
-    if not (out / "report.json").exists():
+    """Fit a network to a store, unless it is there; the split `test` is held out.
+
+    Raises:
+        ValueError: what is there was fitted otherwise.
+    """
+    if (out / "report.json").exists():
+        check_same_config(out, open_network(out)[1].recipe, config.to_json())
+    else:
         resume = (out / "state.safetensors").exists()
         data = open_data((str(store),), (), (), config, keep="memory")
         if fit(data, out, config, resume=resume, threads=os.cpu_count() or 1) is None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 
 from mistdata.errors import MistdataError
-from mistdata.estimator import load_network
+from mistdata.estimator import Training, load_network
 from mistdata.estimator.checkpoint import digest_of, save_weights
 
 
@@ -27,7 +28,7 @@ def average(fits: Sequence[str], out: Path) -> None:
 
     Args:
         fits: folders of fits, files of weights, or names of shipped ones; the provenance is that
-            of the last, with the SHA-256 of all.
+            of the last, with the SHA-256 of all, and the ranges hold those of all.
         out: folder of the mean, made if it is not there.
 
     Raises:
@@ -36,7 +37,7 @@ def average(fits: Sequence[str], out: Path) -> None:
     if len(fits) < 2:
         raise ValueError(f"a mean needs at least two fits, got {len(fits)}")
     loaded = [load_network(fit) for fit in fits]
-    config, training = loaded[-1][0].config, loaded[-1][1]
+    config, trainings = loaded[-1][0].config, [training for _, training in loaded]
     states = [network.state_dict() for network, _ in loaded]
     if any(network.config != config for network, _ in loaded):
         raise ValueError("the fits are of different configs")
@@ -44,9 +45,19 @@ def average(fits: Sequence[str], out: Path) -> None:
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(value.dtype)
         for name, value in states[-1].items()
     }
-    sums = [digest_of(fit) for fit in fits]
+    done = {key: value for key, value in trainings[-1].done.items() if key != "calibration"}
+    done["averaged"] = [digest_of(fit) for fit in fits]
     out.mkdir(parents=True, exist_ok=True)
-    save_weights(out, config, mean, replace(training, done=training.done | {"averaged": sums}))
+    save_weights(out, config, mean, replace(trainings[-1], done=done, **hull(trainings)))
+
+
+def hull(trainings: Sequence[Training]) -> dict[str, Any]:
+    """The smallest ranges that hold those of all: n, dim, mi and rate."""
+    ranges = {}
+    for name in ("n", "dim", "mi", "rate"):
+        lows, highs = zip(*(getattr(each, name) for each in trainings), strict=True)
+        ranges[name] = min(lows), max(highs)
+    return ranges
 
 
 @click.command()

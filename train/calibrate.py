@@ -9,9 +9,7 @@ after on datasets that the layer was not fitted to; then it is fitted to all and
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +26,7 @@ from mistdata.estimator.evaluate import quantiles_of
 from mistdata.estimator.sample import Sample
 from train.loader import shapes
 from train.stream import Pool, Shard, make_shard
+from train.workers import Workers
 
 FRESH = 1 << 20  # the turn of the recipe's seed that is kept for this
 
@@ -55,7 +54,7 @@ def fresh(recipe: Path, count: int, workers: int) -> Pool:
     """
     text, made = recipe.read_text(), 0
     shards: list[Shard] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with Workers(workers) as pool:
         number = 0
         while made < count:
             jobs = [

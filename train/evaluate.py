@@ -160,7 +160,9 @@ def compact(value: Any) -> Any:
 def keep(document: dict[str, Any], name: str) -> None:
     """Write a comparison to docs/results, without the folders of this machine."""
     for each in document["estimators"]:
-        each["options"] = {k: Path(str(v)).name for k, v in each["options"].items()}
+        each["options"] = {
+            k: Path(v).name if k in BESIDE else v for k, v in each["options"].items()
+        }
         each["result"], each["estimator"] = (
             Path(each[key]).name for key in ("result", "estimator")
         )

@@ -23,6 +23,7 @@ from tqdm import tqdm
 import mistdata
 from mistdata.cli.console import Choice
 from mistdata.errors import MistdataError
+from mistdata.estimator.checkpoint import write_atomically
 from mistdata.store.dataset import MetaDataset
 from train.curve import draw_curve, read_metrics
 from train.held_out import Scores, compare
@@ -157,11 +158,11 @@ def interruptible() -> Iterator[list[int]]:
 
 
 def forget_after(metrics: Path, step: int) -> None:
-    """Drop the lines of steps that were done but not saved before a crash."""
+    """Drop the lines of steps that were done but not saved before a crash, and one cut short."""
     if metrics.exists():
-        lines = metrics.read_text().splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        metrics.write_text("".join(line + "\n" for line in kept))
+        whole = metrics.read_text().split("\n")[:-1]
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        write_atomically(metrics, "".join(line + "\n" for line in kept).encode())
 
 
 def train(trainer: Trainer, out: Path, *, save_every: float) -> bool:
@@ -179,7 +180,7 @@ def train(trainer: Trainer, out: Path, *, save_every: float) -> bool:
     bar = tqdm(
         total=1.0, initial=trainer.progress, disable=None, bar_format="{l_bar}{bar}{postfix}"
     )
-    with interruptible() as received, bar, (out / "metrics.jsonl").open("a") as log:
+    with interruptible() as received, bar, (out / "metrics.jsonl").open("a", 1) as log:
         for figures in trainer.run():
             log.write(json.dumps(figures) + "\n")
             bar.update(min(trainer.progress, 1.0) - bar.n)
@@ -187,10 +188,8 @@ def train(trainer: Trainer, out: Path, *, save_every: float) -> bool:
             if received:
                 break
             if trainer.seconds - saved > save_every:
-                log.flush()
                 trainer.save(out)
                 saved = trainer.seconds
-        log.flush()
         trainer.save(out)
     return not received
 
@@ -253,16 +252,17 @@ def fit(
 
     Raises:
         ValueError: if `out` holds another fit, or `begin` holds other widths.
+        FloatingPointError: the loss has diverged.
     """
     trainer = Trainer(data.source, config, device, threads, compile_blocks)
     if begin is not None:
         trainer.begin_with(begin)
     if resume:
         trainer.resume(out)
-        forget_after(out / "metrics.jsonl", trainer.step)
     elif (out / "state.safetensors").exists():
         raise ValueError(f"{out}: holds a fit already; go on with --resume or name another folder")
     out.mkdir(parents=True, exist_ok=True)
+    forget_after(out / "metrics.jsonl", trainer.step)
     if not train(trainer, out, save_every=save_every):
         return None
     draw_curve(out)
@@ -369,7 +369,7 @@ def main(
             compile_blocks=compile_blocks,
             begin=begin,
         )
-    except (ValueError, MistdataError, OSError) as error:
+    except (ValueError, FloatingPointError, MistdataError, OSError) as error:
         click.echo(f"train.fit: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None
     if tables is None:

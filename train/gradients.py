@@ -7,12 +7,7 @@ wherever it is computed.
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from threading import Thread
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,6 +16,7 @@ from torch import Tensor, nn
 
 from mistdata.estimator import pinball, stabilise
 from train.loader import Batch
+from train.workers import Workers
 
 LONG = 300  # rows of the sample that weighs 1
 Gradient = tuple[float, list[Tensor]]  # of a loss that is summed over datasets
@@ -35,6 +31,17 @@ class Work(NamedTuple):
     queries: int
 
 
+def reflected(work: Work, device: torch.device) -> Tensor:
+    """The values of a batch on a device, with its columns reflected there.
+
+    Args:
+        work: the batch, whose values may be on that device already, and whose signs are not.
+        device: to compute on.
+    """
+    values = work.batch.values.to(device)
+    return values if work.signs is None else values * work.signs.to(device)
+
+
 def batch_loss(network: nn.Module, work: Work, long: float) -> Tensor:
     """Pinball loss of a batch on the stabilised scale, summed over its datasets.
 
@@ -47,10 +54,10 @@ def batch_loss(network: nn.Module, work: Work, long: float) -> Tensor:
     batch, levels = work.batch, network.levels
     assert isinstance(levels, Tensor)
     device = levels.device
-    values = batch.values if work.signs is None else batch.values * work.signs
+    values = reflected(work, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         quantiles = network(
-            values.to(device), batch.dim_x, prep=work.prep, strict=False, queries=work.queries
+            values, batch.dim_x, prep=work.prep, strict=False, queries=work.queries
         )
     truth = stabilise(batch.mi.to(device))
     loss = pinball(stabilise(quantiles), truth, levels) * len(batch.ids)
@@ -80,9 +87,7 @@ class Gradients:
         self.pool = None
         if processes > 1:
             network.share_memory()
-            self.pool = ProcessPoolExecutor(
-                processes, mp.get_context("spawn"), _attach, (network, long)
-            )
+            self.pool = Workers(processes, _attach, network, long)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -127,17 +132,9 @@ _attached: list[tuple[nn.Module, float]] = []  # in a process of the pool: what 
 
 
 def _attach(network: nn.Module, long: float) -> None:
-    """Begin a process of the pool: it ends with its parent, and leaves Ctrl-C to it."""
+    """Begin a process of the pool."""
     _attached.append((network, long))
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    Thread(target=_end_with, args=(mp.parent_process(),), daemon=True).start()
-
-
-def _end_with(parent: mp.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _remote(

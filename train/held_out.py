@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from mistdata.estimator import Network, pinball
 from mistdata.store.dataset import MetaDataset
-from train.loader import Loader, Position, shapes
+from train.loader import LADDER, Loader, Position, shapes
 from train.reference import Reference
 
 
@@ -54,7 +55,7 @@ def score(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -> S
 def predict(
     network: Network | Reference, store: MetaDataset, *, prep: str = "rank", cells: int = 1 << 17
 ) -> np.ndarray:
-    """Quantiles of every dataset of a store, n cut down to the loader's ladder.
+    """Quantiles of every dataset of a store, n cut down to the loader's ladder, no further.
 
     Args:
         network: on any device.
@@ -68,10 +69,29 @@ def predict(
     device = network.levels.device
     answer = np.empty((len(store), len(network.config.levels)))
     with torch.inference_mode():
-        for batch in Loader(store, Position(0), batch_size=16, cells=cells).epoch():
-            quantiles = network(batch.values.to(device), batch.dim_x, prep=prep, strict=False)
-            answer[batch.ids] = quantiles.double().cpu().numpy()
+        for members, part in rungs_of(store):
+            for batch in Loader(part, Position(0), batch_size=16, cells=cells).epoch():
+                values = batch.values.to(device)
+                quantiles = network(values, batch.dim_x, prep=prep, strict=False)
+                answer[members[batch.ids]] = quantiles.double().cpu().numpy()
     return answer
+
+
+def rungs_of(store: MetaDataset) -> Iterator[tuple[np.ndarray, MetaDataset]]:
+    """Divide a store by the rungs of the ladder, so that no batch is cut to a lower one.
+
+    Args:
+        store: the datasets.
+
+    Returns:
+        Of every rung that occurs: the positions of its datasets, and these.
+    """
+    edges = LADDER[1:]
+    rungs = np.searchsorted(edges, store.column("n"), side="right")
+    for rung in np.unique(rungs):
+        low = f"n >= {edges[rung - 1]}" if rung else "true"
+        high = f"n < {edges[rung]}" if rung < len(edges) else "true"
+        yield np.flatnonzero(rungs == rung), store.where(f"{low} and {high}")
 
 
 def constant(train: MetaDataset, held_out: MetaDataset, levels: tuple[float, ...]) -> np.ndarray:

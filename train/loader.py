@@ -229,12 +229,25 @@ class Loader:
             yield from self.epoch()
 
     def state(self) -> dict[str, Any]:
-        """Where it stands, as JSON types."""
-        return asdict(self.position)
+        """Where it stands, as JSON types; a batch is one of the plan of its window."""
+        return asdict(self.position) | {"window": self.window}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to where `state` was taken."""
-        self.position = Position(**state)
+        """Go to where `state` was taken.
+
+        Args:
+            state: one without a window, of an earlier version, is taken at its word.
+
+        Raises:
+            ValueError: it was taken with another window, whose batches are others.
+        """
+        window = state.get("window", self.window)
+        if window != self.window:
+            raise ValueError(
+                f"{self.name}: the state is of window = {window}, got {self.window}: a store that"
+                " was streamed is streamed on, and no other is"
+            )
+        self.position = Position(**{k: v for k, v in state.items() if k != "window"})
 
     def identity(self) -> dict[str, Any]:
         """What identifies the data."""

@@ -11,9 +11,12 @@ import numpy as np
 from mistdata import estimator
 from mistdata.estimator import Estimate, Estimator, Network, NetworkConfig
 from mistdata.estimator.checkpoint import KINDS, digest_of, load_network
+from mistdata.estimator.estimate import REVISION
+from mistdata.estimator.sample import join, read_sides
 from train import reference
 from train.reference import Reference, ReferenceConfig
 
+LEVEL = 0.9  # of the interval beside the quantiles
 CONFIGS: Mapping[str, NetworkConfig | ReferenceConfig] = {
     **estimator.CONFIGS,
     reference.KIND: ReferenceConfig(),
@@ -38,7 +41,10 @@ def build(config: NetworkConfig | ReferenceConfig) -> Network | Reference:
 
 
 class Fitted:
-    """The fit of any network as an estimator of `mistdata benchmark`.
+    """The fit of any network as an estimator of `mistdata benchmark`, without a second opinion.
+
+    `mistdata.estimate` also asks nearest neighbours; here the network answers alone, so that two
+    networks are compared and nothing beside them.
 
     Args:
         checkpoint: folder of the fit, or its file of weights.
@@ -52,8 +58,9 @@ class Fitted:
 
     def __init__(self, *, checkpoint: str) -> None:
         self.ask = Estimator(*open_network(checkpoint))
-        self.version = digest_of(checkpoint)[:12]
+        self.version = f"revision {REVISION}, weights {digest_of(checkpoint)[:12]}"
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> Estimate:
         """Estimate from x (n, dim_x) and y (n, dim_y)."""
-        return self.ask(x, y)
+        sample = join(*read_sides(x, y))
+        return self.ask.answers([sample], level=LEVEL, units="nats", second=False)[0]

@@ -30,14 +30,18 @@ def panels_of(documents: dict[str, dict[str, Any]], estimator: str) -> dict[str,
 def draw_pit(panels: dict[str, list[float]], path: Path) -> None:
     """Draw histograms side by side; the dashed line is what honest quantiles give.
 
+    Without any histogram no file is written.
+
     Args:
         panels: shares of equal bins of (0, 1), by title.
         path: of the PNG.
     """
+    if not panels:
+        return
     across = 4
     down = -(-len(panels) // across)
     figure = Figure(figsize=(2.6 * across, 2.1 * down), dpi=110, layout="constrained")
-    axes = figure.subplots(down, across, squeeze=False, sharex=True).flat
+    axes = list(figure.subplots(down, across, squeeze=False, sharex=True).flat)
     for place, (title, shares) in zip(axes, panels.items(), strict=False):
         bins = len(shares)
         edges = np.linspace(0, 1, bins + 1)
@@ -47,7 +51,7 @@ def draw_pit(panels: dict[str, list[float]], path: Path) -> None:
         place.tick_params(labelsize=7)
         place.set_ylim(0, max(2.0, 1.05 * bins * max(shares)))
         place.spines[["top", "right"]].set_visible(False)
-    for place in list(axes)[len(panels) :]:
+    for place in axes[len(panels) :]:
         place.set_axis_off()
     figure.supxlabel("F(I)", fontsize=9)
     figure.supylabel("density", fontsize=9)

@@ -8,11 +8,10 @@ what is served is a pure function of the recipe, and a saved position resumes ex
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from mistdata.pipeline.plan import Plan, make_plan
 from mistdata.pipeline.recipe import parse_recipe
 from mistdata.store.dataset import Packed
 from train.loader import Batch, Loader, Position
+from train.workers import Workers
 
 SPLIT = "train"
 TURN = 1_000_000_007
@@ -77,6 +77,19 @@ def _plan(text: str, source: str, turn: int) -> Plan:
     return make_plan(replace(recipe, seed=recipe.seed + turn * TURN, splits=splits))
 
 
+@cache
+def _shards(text: str, source: str, turn: int) -> int:
+    return len(_plan(text, source, turn).shards)
+
+
+def _place(text: str, source: str, number: int, turn: int) -> tuple[Plan, int]:
+    """The plan that holds a shard, and its number in it; those of other seeds differ in length."""
+    while number >= _shards(text, source, turn):
+        number -= _shards(text, source, turn)
+        turn += 1
+    return _plan(text, source, turn), number
+
+
 def make_shard(text: str, source: str, number: int, turn: int = 0) -> Shard:
     """Compute the `number`-th shard of a recipe, in any process.
 
@@ -89,9 +102,8 @@ def make_shard(text: str, source: str, number: int, turn: int = 0) -> Shard:
     Returns:
         The values, and n, dim_x, dim_y, mi and offset of every dataset.
     """
-    turns, index = divmod(number, len(_plan(text, source, turn).shards))
-    plan = _plan(text, source, turn + turns)
-    shard = plan.shards[min(index, len(plan.shards) - 1)]
+    plan, index = _place(text, source, number, turn)
+    shard = plan.shards[index]
     values, labels = generate_shard(plan, shard)
     planned = plan.datasets(shard.start, shard.stop)
     table = {
@@ -124,8 +136,7 @@ class Stream:
 
     def forever(self) -> Generator[Batch]:
         """Serve pool after pool."""
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context) as workers:
+        with Workers(self.workers) as workers:
             try:
                 coming = self._order(workers, self.pool)
                 while True:
@@ -136,7 +147,7 @@ class Stream:
             finally:
                 workers.shutdown(wait=False, cancel_futures=True)
 
-    def _order(self, workers: ProcessPoolExecutor, pool: int) -> list[Future[Shard]]:
+    def _order(self, workers: Workers, pool: int) -> list[Future[Shard]]:
         first = pool * self.shards
         return [
             workers.submit(make_shard, self.text, self.source, number)

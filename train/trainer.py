@@ -192,7 +192,7 @@ class Trainer:
         while sum(len(work.batch.ids) for work in gathered) < self.config.datasets:
             batch = next(batches)
             self._note(batch)
-            gathered.append(self._work(batch, rng))
+            gathered.append(self.work(batch, rng))
         # The longest first, so that the processes end together.
         return sorted(gathered, key=lambda work: -work.batch.values.numel())
 
@@ -207,7 +207,13 @@ class Trainer:
             known = self.seen.setdefault(name, [low, high])
             self.seen[name] = [min(low, known[0]), max(high, known[1])]
 
-    def _work(self, batch: Batch, rng: np.random.Generator) -> Work:
+    def work(self, batch: Batch, rng: np.random.Generator) -> Work:
+        """Decide what is random about a batch of a step.
+
+        Args:
+            batch: as the source serves it.
+            rng: that decides.
+        """
         datasets, n, columns = batch.values.shape
         signs = None
         if self.config.reflect:
@@ -259,10 +265,10 @@ class Trainer:
 
     def training(self) -> Training:
         """Say what the weights were trained on."""
-        ranges = {name: (int(low), int(high)) for name, (low, high) in self.seen.items()}
+        n, dim = (tuple(int(edge) for edge in self.seen[name]) for name in ("n", "dim"))
         return Training(
-            n=ranges["n"],
-            dim=ranges["dim"],
+            n=(n[0], n[1]),
+            dim=(dim[0], dim[1]),
             mi=(self.seen["mi"][0], self.seen["mi"][1]),
             rate=(self.seen["rate"][0], self.seen["rate"][1]),
             data=self.source.identity(),
@@ -379,8 +385,22 @@ def check_same_fit(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -
     """
     if saved["data"] != asked["data"]:
         raise ValueError(f"{folder}: the fit belongs to {saved['data']}, got {asked['data']}")
-    for name in sorted(asked["config"]):
-        before, now = saved["config"].get(name), asked["config"][name]
+    check_same_config(folder, saved["config"], asked["config"])
+
+
+def check_same_config(folder: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse settings other than those of a fit.
+
+    Args:
+        folder: named in the message.
+        saved: settings of the fit, as JSON types.
+        asked: those asked for.
+
+    Raises:
+        ValueError: in one line, naming the first difference.
+    """
+    for name in sorted(asked):
+        before, now = saved.get(name), asked[name]
         if before != now:
             raise ValueError(f"{folder}: fitted with {name} = {before}, asked for {now}")
 

@@ -6,10 +6,11 @@ import time
 from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.gradients import Gradients, Work
+from train.gradients import Gradients
 from train.trainer import Trainer
 
 
@@ -38,7 +39,8 @@ def measure(trainer: Trainer, wait: float, *, batches: int = 12) -> Utilisation:
         batches: how many to count; products, convolutions and attention only.
     """
     source = trainer.source.forever()
-    works = [Work(batch, None, "rank", 64) for batch in islice(source, batches)]
+    rng = np.random.default_rng([trainer.config.seed, trainer.step])
+    works = [trainer.work(batch, rng) for batch in islice(source, batches)]
     source.close()
     with FlopCounterMode(display=False) as counter:
         Gradients(trainer.network, trainer.config.long, processes=1).of(works)

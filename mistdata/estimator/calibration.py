@@ -13,7 +13,8 @@ whole helps families that are hard to tell, and costs all others (docs/decisions
 
 Among the N exchangeable held-out datasets of a stratum whose q_τ is above 0, c_τ is the
 ⌈(N + 1) τ⌉-th smallest of the scores (I - q_τ) / min(q_τ, w), which bounds the share of I ≤ q'_τ
-from below by τ for new datasets of the same mixture; below the median both signs are turned.
+from below by τ for new datasets of the same mixture; below the median both signs are turned. An
+offset is cut at ±1/2, and where it is cut nothing is promised.
 
 References:
     Conformalized quantile regression (Romano, Patterson and Candès, 2019), arXiv 1905.03222.

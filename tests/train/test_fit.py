@@ -1,6 +1,8 @@
 """A fit can be stopped and resumed bit for bit, refuses what is not its own, and learns."""
 
+import errno
 import json
+import math
 import os
 import re
 import signal
@@ -18,13 +20,17 @@ import torch
 from click.testing import CliRunner
 
 import mistdata
-from mistdata.estimator import Estimator, NetworkConfig, load_network
+from mistdata.estimator import Estimator, NetworkConfig, Training, load_network
+from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.sample import Sample
+from tests.train.test_workers import workers_of
 from train.fit import fit, main, open_data, splits
-from train.gradients import Gradients, batch_loss
-from train.held_out import by_shape, compare, constant, predict, score
-from train.loader import Loader, Mixture, Position
+from train.gradients import Gradients, Work, batch_loss, reflected
+from train.held_out import by_shape, compare, constant, predict, rungs_of, score
+from train.loader import LADDER, Batch, Loader, Mixture, Position, Resident
 from train.picture import draw
 from train.trainer import FitConfig, Trainer, schedule
+from train.utilisation import measure
 
 TINY = NetworkConfig(cell=4, cell_hidden=8, pair=16, product=8, blocks=1, row=16)
 CONFIG = FitConfig(TINY, seed=3, steps=8, batch_size=8, datasets=12)
@@ -89,7 +95,7 @@ def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
     """By hand, in one batch after the other, against what the optimizer is given."""
     trainer = trainer_of(halves[0])
     rng = np.random.default_rng([CONFIG.seed, 0])
-    works = [trainer._work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
+    works = [trainer.work(batch, rng) for batch in islice(trainer.source.forever(), 3)]
     total = sum(len(work.batch.ids) for work in works)
     for work in works:
         (batch_loss(trainer.network, work, CONFIG.long) / total).backward()
@@ -100,6 +106,25 @@ def test_the_gradient_is_the_mean_over_the_datasets_of_a_step(halves):
     for number, gradient in enumerate(expected):
         summed = sum(each[number] for each in found) / total
         torch.testing.assert_close(summed, gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_values_that_are_on_the_device_already_meet_the_signs_there():
+    device = torch.device("meta")
+    batch = Batch(torch.empty(2, 40, 3, device=device), 1, torch.zeros(2), np.arange(2))
+    signs = torch.ones(2, 1, 3)
+    assert reflected(Work(batch, signs, "rank", 32), device).device == device
+
+
+@pytest.mark.parametrize("keep", ["memory", "device"])
+def test_a_fit_to_values_in_memory_is_that_to_files(small_store, keep):
+    """The device is the CPU here."""
+    arguments = (str(small_store),), (), (), CONFIG
+    kept = open_data(*arguments, keep=keep).source
+    assert isinstance(kept.sources[0].store, Resident)
+    losses = [
+        run(Trainer(source, CONFIG), until=2) for source in (open_data(*arguments).source, kept)
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_a_fit_leaves_the_global_generator_alone(halves):
@@ -149,11 +174,37 @@ def test_a_fit_that_began_with_weights_resumes_with_them_only(halves, checkpoint
     assert load_network(tmp_path)[1].begun["done"]["steps"] == CONFIG.steps
 
 
+def test_a_fit_may_begin_with_weights_that_know_no_rate(halves, tmp_path):
+    network = trainer_of(halves[0]).network
+    ranges = Training(n=(50, 500), dim=(1, 4), mi=(0.0, 3.0))
+    save_weights(tmp_path, TINY, network.state_dict(), ranges)
+    trainer = trainer_of(halves[0])
+    trainer.begin_with(tmp_path)
+    run(trainer, until=1)
+    trainer.save(tmp_path / "fit")
+    assert load_network(tmp_path / "fit")[1].rate == (0.0, math.inf)
+
+
 @pytest.mark.parametrize("other", [{"pair": 8}, {"blocks": 0}])
 def test_other_widths_or_fewer_blocks_are_no_beginning(halves, checkpoint, other):
     trainer = trainer_of(halves[0], replace(CONFIG, network=replace(TINY, **other)))
     with pytest.raises(ValueError, match=f"it has {next(iter(other))} = "):
         trainer.begin_with(checkpoint)
+
+
+def test_a_save_that_finds_no_room_leaves_what_was_saved(halves, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    trainer = trainer_of(halves[0])
+    run(trainer, until=1)
+    trainer.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run(trainer, until=2)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        trainer.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_another_store_is_refused(halves, checkpoint):
@@ -201,17 +252,26 @@ def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
 
 
 def test_a_fitted_network_estimates_what_the_evaluation_says(halves, checkpoint):
-    held_out, estimator = halves[1], Estimator.load(checkpoint)
-    quantiles = predict(estimator.network, held_out)
-    batch = next(Loader(held_out, Position(0), batch_size=16).epoch())
-    rows = batch.values.shape[1]
-    for position in batch.ids:
-        dataset = held_out[int(position)]
-        # The loader skips none of the rows of a dataset that has just as many.
-        if dataset.n != rows:
-            continue
-        estimate = estimator(dataset.x, dataset.y)
-        np.testing.assert_allclose(estimate.quantiles, quantiles[position], rtol=1e-4, atol=1e-4)
+    """Of datasets whose n is a rung of the ladder, which the evaluation reads whole."""
+    rungs = ", ".join(map(str, LADDER))
+    known, estimator = halves[0].where(f"n in ({rungs})"), Estimator.load(checkpoint)
+    assert len(set(known.column("n"))) > 5
+    quantiles = predict(estimator.network, known)
+    samples = [Sample(each.x.astype(float), each.y.astype(float)) for each in known]
+    answers = estimator.answers(samples, level=0.9, units="nats")
+    found = [answer.quantiles for answer in answers]
+    np.testing.assert_allclose(found, quantiles, rtol=1e-4, atol=1e-4)
+
+
+def test_the_evaluation_loses_no_more_rows_than_the_ladder_says(halves):
+    for half in halves:
+        seen = []
+        for members, part in rungs_of(half):
+            n = half.column("n")[members]
+            assert np.array_equal(part.column("n"), n)
+            assert n.max() / n.min() < 9 / 8
+            seen.append(members)
+        assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(len(half)))
 
 
 def test_trivial_predictors_see_training_labels_only(halves):
@@ -261,14 +321,26 @@ def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path)
     assert result.output == f"train.fit: {tmp_path / 'a'}: fitted with steps = 2, asked for 3\n"
 
 
+def await_a_step(out, alive):
+    """Wait until a fit has written figures."""
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
+        assert alive()
+        time.sleep(0.1)
+
+
+def interrupt_after_a_step(out):
+    """Send Ctrl-C to the fit that the main thread of this process does."""
+    ends = time.monotonic() + 120
+    await_a_step(out, lambda: time.monotonic() < ends)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_an_interrupt_saves_and_exits_130(small_store, tmp_path):
     arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1"]
-    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        result = CliRunner().invoke(main, [*arguments, "--minutes", "1"])
-    finally:
-        timer.cancel()
+    watch = threading.Thread(target=interrupt_after_a_step, args=(tmp_path / "a",))
+    watch.start()
+    result = CliRunner().invoke(main, [*arguments, "--minutes", "5"])
+    watch.join()
     assert result.exit_code == 130, result.output
     assert "--resume" in result.output
     assert (tmp_path / "a" / "state.safetensors").exists()
@@ -278,11 +350,8 @@ def begun_fit(store, out):
     """A real fit on two processes that has done a step, and those processes."""
     command = [sys.executable, "-m", "train.fit", "--store", store, "--out", out]
     fitting = subprocess.Popen([*map(str, command), "--steps", "100000", "--threads", "2"])
-    process = psutil.Process(fitting.pid)
-    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
-        assert fitting.poll() is None
-        time.sleep(0.1)
-    return fitting, [child for child in process.children() if "spawn_main" in child.cmdline()[-2]]
+    await_a_step(out, lambda: fitting.poll() is None)
+    return fitting, workers_of(fitting.pid)
 
 
 @pytest.mark.slow
@@ -293,6 +362,30 @@ def test_processes_end_with_a_fit_that_is_killed(small_store, tmp_path):
     fitting.wait()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_stream_is_made_is_saved(small_recipe, tmp_path):
+    """Of the whole group, as a terminal sends it."""
+    command = [sys.executable, "-m", "train.fit", "--stream", small_recipe, "--out", tmp_path]
+    options = ["--steps", "100000", "--threads", "1", "--workers", "1"]
+    fitting = subprocess.Popen([*map(str, command), *options], start_new_session=True)
+    while not (workers := workers_of(fitting.pid)):
+        assert fitting.poll() is None
+        time.sleep(0.01)
+    os.killpg(fitting.pid, signal.SIGINT)
+    assert fitting.wait() == 130
+    assert (tmp_path / "state.safetensors").exists()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
+
+
+def test_operations_are_counted_with_the_comparisons_of_the_fit(halves):
+    flops = []
+    for comparisons in (1, CONFIG.comparisons):
+        trainer = trainer_of(halves[0], replace(CONFIG, comparisons=comparisons))
+        trainer.datasets, trainer.seconds = 1, 1.0
+        flops.append(measure(trainer, 0.0, batches=3).flops)
+    assert flops[0] < 0.9 * flops[1]
 
 
 def test_the_schedule_warms_up_and_decays():
@@ -314,10 +407,24 @@ def test_metrics_survive_a_crash_once_each(small_store, checkpoint, tmp_path):
     assert steps == sorted(set(steps))
     later = json.dumps({"step": CONFIG.steps + 1}) + "\n"
     with (out / "metrics.jsonl").open("a") as log:
-        log.write(later)  # done, but not saved before the crash
+        log.write(later + later[:5])  # done, but not saved before the crash, the last in part
     fit(data(small_store), out, CONFIG, resume=True)
     resumed = (out / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in resumed] == steps
+
+
+def test_metrics_of_a_fit_that_was_never_saved_are_forgotten(small_store, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+    fit(data(small_store), tmp_path, CONFIG)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
+
+
+def test_a_fit_that_diverges_ends_in_one_line(small_store, tmp_path):
+    arguments = ["--store", str(small_store), "--out", str(tmp_path), "--threads", "1"]
+    result = CliRunner().invoke(main, [*arguments, "--steps", "9", "--rate", "1e38"])
+    assert result.exit_code == 2
+    assert re.fullmatch(r"train.fit: the gradient at step \d+ is not finite\n", result.output)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A fit is opened as the kind of network that it is, and never as another."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from click.testing import CliRunner
 from mistdata.baselines import as_answer
 from mistdata.estimator import Network, NetworkConfig, Training, load_network
 from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.estimate import REVISION
 from train import networks
 from train.fit import main
 from train.networks import CONFIGS, Fitted, build, open_network
@@ -54,7 +57,20 @@ def test_a_fit_is_an_estimator_of_the_benchmark(tmp_path):
     fitted = Fitted(checkpoint=str(tmp_path))
     answer = as_answer(fitted(x, y))
     assert answer.levels == PUBLISHED.levels
-    assert len(fitted.version) == 12
+    assert re.fullmatch(rf"revision {REVISION}, weights [0-9a-f]{{12}}", fitted.version)
+
+
+def test_a_fit_answers_without_its_neighbours(tmp_path):
+    """Of a dependence that they see and a network of random weights does not."""
+    saved(PUBLISHED, tmp_path)
+    x, noise = np.random.default_rng(0).standard_normal((2, 500))
+    y = x + 1e-6 * noise
+    fitted = Fitted(checkpoint=str(tmp_path))
+    values = torch.from_numpy(np.stack([x, y], axis=1))[None]
+    own = fitted.ask.network(values, 1)[0]
+    assert fitted.ask(x, y).warnings[-1].startswith("nearest neighbours find")
+    assert not any("neighbours" in each for each in fitted(x, y).warnings)
+    np.testing.assert_allclose(fitted(x, y).quantiles, own.numpy(), rtol=1e-5)
 
 
 def test_the_command_line_fits_the_published_kind(small_store, tmp_path, monkeypatch):

@@ -2,20 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mistdata.baselines.network import Network
-from mistdata.estimator import load_network
+from mistdata.estimator import Training, load_network
 from mistdata.estimator.calibration import FEWEST
 from mistdata.estimator.checkpoint import save_weights
 from mistdata.pipeline.plan import make_plan
 from mistdata.pipeline.recipe import read_recipe
 from mistdata.pipeline.run import InProcess, generate
 from tests.tiny import TINY, tiny_estimator
-from train import ablate, calibrate, consistency, evaluate, results
+from train import ablate, adapted, calibrate, consistency, evaluate, pit, results
+from train.trainer import FitConfig
 
 
 @pytest.fixture
@@ -73,6 +75,54 @@ def test_an_ablation_goes_on_with_what_its_file_lacks(small_store, tmp_path, mon
         "small": [0, 1], "no sum": [0, 1],
     }  # fmt: skip
     assert "no sum: pairs averaged, not summed" in result.output
+
+
+@pytest.mark.parametrize(("steps", "store"), [(8, "a"), (4, "b")])
+def test_an_ablation_of_another_length_or_store_is_refused(steps, store):
+    runs = {"quarter": [{"seed": 0, "steps": 1, "stores": ["a"]}]}
+    ablate.check_same_ablation(runs, 4, ["a"])
+    with pytest.raises(ValueError, match=r"'quarter', seed 0, with (steps = 1|stores = \['a'\])"):
+        ablate.check_same_ablation(runs, steps, [store])
+
+
+def test_folders_of_this_machine_are_not_kept_and_numbers_stay_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "DOCS", tmp_path)
+    options = {"store": "/here/mist-train", "resamples": 50, "cut": "1/2"}
+    each = {"options": options, "result": "/there/r.parquet", "estimator": "mean"}
+    evaluate.keep({"estimators": [each]}, "table")
+    kept = json.loads((tmp_path / "table.json").read_text())["estimators"][0]
+    assert kept["options"] == {"store": "mist-train", "resamples": 50, "cut": "1/2"}
+    assert kept["result"] == "r.parquet"
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_a_panel_without_a_histogram_is_switched_off(count, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(pit.Figure, "savefig", lambda figure, path: seen.append(figure))
+    pit.draw_pit({f"panel {k}": [0.5, 0.5] for k in range(count)}, tmp_path / "pit.png")
+    assert len(seen) == (count > 0)
+    for figure in seen:
+        assert [panel.axison for panel in figure.axes] == [True] * count + [False] * (-count % 4)
+
+
+def test_a_plain_recipe_is_one_without_its_flow(tmp_path):
+    flow = '[flow]\nx = "digits"\ny = "wine"\n'
+    assert adapted.without_flow(f"seed = 5\n\n{flow}\n[split.train]\nn = 50\n") == (
+        "seed = 5\n\n\n[split.train]\nn = 50\n"
+    )
+    with pytest.raises(ValueError, match="no table"):
+        adapted.without_flow("seed = 5\n# [flow]\n[split.train]\nn = 50\n")
+
+
+def test_a_fit_of_another_recipe_is_not_taken_for_the_one_asked_for(tmp_path):
+    config = FitConfig(TINY, seed=1, minutes=2.0)
+    training = Training(n=(8, 9), dim=(1, 2), mi=(0.0, 1.0), recipe=config.to_json())
+    save_weights(tmp_path, TINY, tiny_estimator().network.state_dict(), training)
+    (tmp_path / "report.json").write_text("{}")
+    assert adapted.fitted(tmp_path / "store", tmp_path, config) == tmp_path
+    for change in ({"seed": 2}, {"minutes": 3.0}):
+        with pytest.raises(ValueError, match=f"fitted with {next(iter(change))} = "):
+            adapted.fitted(tmp_path / "store", tmp_path, replace(config, **change))
 
 
 def test_a_table_says_that_it_is_of_earlier_version():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import mistdata
-from train.stream import Pool, Stream, make_shard
+from train.stream import Pool, Stream, _place, _plan, make_shard
 
 OPTIONS = {"batch_size": 8, "cells": 1 << 14}
 
@@ -39,6 +39,16 @@ def test_a_stream_goes_on_with_the_next_seed(small_recipe):
     again = make_shard(text, "small", shards)
     assert again[0].shape == first[0].shape
     assert not np.array_equal(again[0], first[0])
+
+
+def test_a_stream_serves_every_shard_of_every_seed_once(small_recipe):
+    """Seeds draw other sizes, so that they fill other numbers of shards."""
+    text = small_recipe.read_text()
+    plans = [_plan(text, "small", turn) for turn in range(6)]
+    expected = [(plan.hash, index) for plan in plans for index in range(len(plan.shards))]
+    assert len({len(plan.shards) for plan in plans}) > 1
+    places = [_place(text, "small", number, 0) for number in range(len(expected))]
+    assert [(plan.hash, index) for plan, index in places] == expected
 
 
 def test_a_saved_stream_goes_on_where_it_stopped(small_recipe):
