@@ -174,8 +174,7 @@ class Estimator:
         if table is None:
             return None
         levels = self.network.config.levels
-        limit = bound(sides, levels)
-        row = np.minimum(table.quantiles(levels), limit)
+        row = _cut(table.quantiles(levels), bound(sides, levels))
         return self._estimate(sample, row, _of_rows(sample), by="table", **options)
 
     def _of_network(
@@ -192,10 +191,9 @@ class Estimator:
         levels, by = self.network.config.levels, "network"
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
-        if limit is not None:
-            if row[middle] > limit[middle]:
-                said.append(_of_entropy(float(limit[middle]), units))
-            row = np.minimum(row, limit)
+        if limit is not None and row[middle] > limit[middle]:
+            said.append(_of_entropy(float(limit[middle]), units))
+        row = _cut(row, limit)
         other = second_opinion(sample, levels, row) if second else None
         if other is not None:
             row, by = other.raised(levels, row), "neighbours"
@@ -241,6 +239,10 @@ def _of_rows(sample: Sample) -> list[str]:
             f"{sample.dropped} of {n + sample.dropped} rows have a missing value and were left out"
         )
     return said
+
+
+def _cut(row: Array, limit: Array | None) -> Array:
+    return row if limit is None else np.minimum(row, limit)
 
 
 def _beyond(highest: float, limit: float, units: Units) -> list[str]:

@@ -54,11 +54,11 @@ class Symbols(NamedTuple):
 
     Attributes:
         codes: (n,) the number of the value that each row has, from 0.
-        count: how many values there are.
+        size: how many values there are.
     """
 
     codes: npt.NDArray[np.int64]
-    count: int
+    size: int
 
     def entropy(self) -> Counted:
         """Return the entropy of the side."""
@@ -67,7 +67,7 @@ class Symbols(NamedTuple):
         surprise = -np.log(share)
         value = float(share @ surprise)
         spread = float(share @ (surprise - value) ** 2)
-        return Counted(value + (self.count - 1) / (2 * n), (spread / n) ** 0.5)
+        return Counted(value + (self.size - 1) / (2 * n), (spread / n) ** 0.5)
 
 
 def symbols(side: Array) -> Symbols | None:
@@ -96,17 +96,17 @@ def counted(x: Symbols, y: Symbols) -> Counted | None:
         x: of the side X.
         y: of the side Y.
     """
-    n, cells = len(x.codes), x.count * y.count
+    n, cells = len(x.codes), x.size * y.size
     if n < ROWS * cells:
         return None
-    table = np.bincount(x.codes * y.count + y.codes, minlength=cells).reshape(x.count, y.count)
+    table = np.bincount(x.codes * y.size + y.codes, minlength=cells).reshape(x.size, y.size)
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
     occupied = table > 0
     share = table[occupied] / n
     gain = np.log(table[occupied] / expected[occupied])
     value = float(share @ gain)
-    freedom = (x.count - 1) * (y.count - 1)
-    least = int(occupied.sum()) - x.count - y.count + 1
+    freedom = (x.size - 1) * (y.size - 1)
+    least = int(occupied.sum()) - x.size - y.size + 1
     variance = float(share @ (gain - value) ** 2) / n + freedom / (2 * n * n)
     return Counted(
         value - (freedom + least) / (4 * n), (variance * (1 + 2 * cells / n)) ** 0.5

@@ -44,15 +44,15 @@ def test_symbols_number_the_values_of_several_columns():
     rng = np.random.default_rng(0)
     side = rng.integers(0, 3, (200, 2)) * [1.0, 7.5]
     found = symbols(side)
-    assert found.count == len(np.unique(side, axis=0))
+    assert found.size == len(np.unique(side, axis=0))
     _, codes = np.unique(side, axis=0, return_inverse=True)
-    assert len(set(zip(found.codes.tolist(), codes.ravel().tolist(), strict=True))) == found.count
+    assert len(set(zip(found.codes.tolist(), codes.ravel().tolist(), strict=True))) == found.size
 
 
 def test_sides_of_many_values_and_tables_of_many_cells_are_not_counted():
     rng = np.random.default_rng(1)
     assert symbols(rng.normal(size=(100, 1))) is None
-    assert symbols(np.repeat(np.arange(20.0), 5)[:, None]).count == 100 // ROWS
+    assert symbols(np.repeat(np.arange(20.0), 5)[:, None]).size == 100 // ROWS
     assert symbols(np.repeat(np.arange(25.0), 4)[:, None]) is None
     wide = rng.integers(0, 2, (100, 9)).astype(float)  # few values each, many together
     assert symbols(wide) is None
