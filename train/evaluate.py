@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,12 @@ class Table:
     where: str | None = None
     limit: int | None = None
 
+    @property
+    def cut(self) -> str:
+        """The selection in file names: tables that select alike share their results."""
+        parts = [str(part) for part in (self.limit, self.where) if part is not None]
+        return "".join("-" + re.sub(r"\W+", "-", part) for part in parts)
+
 
 def plain(*names: str) -> tuple[Run, ...]:
     """Runs of estimators without options."""
@@ -98,8 +105,8 @@ TABLES = {
     "mist-test-neural": Table("mist-test", (*OURS, *NEURAL), where="n >= 64", limit=25),
     "bmi-40": Table("bmi-40", (*OURS, *CLASSICAL), where="replicate < 3"),
     "bmi-40-neural": Table("bmi-40", (*OURS, *NEURAL), where="replicate < 1 and n = 1000"),
-    "mistdata-test": Table("mistdata-test", (*OURS, *plain("ksg-3", "oracle")), limit=2000),
-    "mistdata-test-classical": Table("mistdata-test", (*OURS, *CLASSICAL), limit=2000),
+    "mistdata-test": Table("mistdata-test", (*OURS, *plain("ksg-3", "oracle")), limit=1000),
+    "mistdata-test-classical": Table("mistdata-test", (*OURS, *CLASSICAL), limit=1000),
     "intervals": Table(
         "mistdata-test",
         (*OURS, Run("ksg-bootstrap", {"resamples": 50}), Run("network-bootstrap")),
@@ -135,9 +142,7 @@ def results_of(
         if run.name in skip:
             continue
         word = run.name.replace(" × ", "-x")
-        path = (
-            out / f"{table.store}-{word}{f'-{name}' if table.where or table.limit else ''}.parquet"
-        )
+        path = out / f"{table.store}-{word}{table.cut}.parquet"
         print(f"{name}: {run.name}", flush=True)
         benchmark(
             spec_of(run, stores), stores / table.store, path, executor,

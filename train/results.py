@@ -194,7 +194,7 @@ def mistdata_test(document: Document) -> str:
     return f"""## mistdata-test
 
 New members of the families of `mistdata-train` (imd), families and maps that it does not hold,
-MI = 0, and strata of known MI; the first 2,000 datasets of each split. {_answered(document)}
+MI = 0, and strata of known MI; the first 1,000 datasets of each split. {_answered(document)}
 Mean of |error| / (1 + I):
 
 {crossed(document, "split", "relative")}
