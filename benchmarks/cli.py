@@ -8,9 +8,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import click
+import numpy as np
 
 from benchmarks._measure import median_ratio, report, seconds, take_turns, verdict
 
@@ -19,9 +22,19 @@ COMMANDS = {
     "import mistdata": ("-c", "import mistdata"),
     "mistdata --help": ("-m", "mistdata", "--help"),
     "mistdata generate --help": ("-m", "mistdata", "generate", "--help"),
+    "import torch": ("-c", "import torch"),
 }
+ANSWER = "mistdata estimate FILE"  # 300 rows of 2 + 1 columns
 BARE = "python -c pass"
-LIMITS = {"import mistdata": 0.2, "mistdata --help": 0.3}  # s
+LIMITS = {"import mistdata": 0.2, "mistdata --help": 0.3, ANSWER: 3.0}  # s
+
+
+def example(folder: Path) -> tuple[str, ...]:
+    """Write a table and return the arguments that estimate from it."""
+    rows = np.random.default_rng(0).normal(size=(300, 3)) @ [[1, 0, 1], [0, 1, 1], [0, 0, 1]]
+    path = folder / "data.csv"
+    np.savetxt(path, rows, delimiter=",", header="a,b,c", comments="")
+    return ("-m", "mistdata", "estimate", str(path), "--x", "a,b", "--y", "c")
 
 
 def start(arguments: tuple[str, ...]) -> float:
@@ -35,9 +48,11 @@ def start(arguments: tuple[str, ...]) -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def main(repeats: int, as_json: bool) -> None:
     """Measure start times."""
-    for arguments in COMMANDS.values():
-        start(arguments)
-    took = take_turns({name: partial(start, each) for name, each in COMMANDS.items()}, repeats)
+    with TemporaryDirectory() as folder:
+        commands = COMMANDS | {ANSWER: example(Path(folder))}
+        for arguments in commands.values():
+            start(arguments)
+        took = take_turns({name: partial(start, each) for name, each in commands.items()}, repeats)
     figures = {
         name: {
             "median_s": median(each),

@@ -4,7 +4,8 @@ Numbers, truth values, times and ordered categories become float64, with NaN whe
 missing: the network sees their ranks. An *unordered* category has no ranks; a column of k of them
 becomes k - 1 columns of 0 and 1, one for each category but the most frequent. That map is
 injective, so the mutual information is unchanged, and it does not depend on how the categories are
-called or numbered.
+called or numbered. A column of two values is one of two categories, whatever it was: the network
+is not exactly invariant to exchanging 0 and 1, so they are always given alike.
 
 How the cells themselves are read is the part of `mistdata.estimator.cells`.
 """
@@ -175,7 +176,8 @@ def encode(column: Column, rows: npt.NDArray[np.bool_] | None) -> Array:
     values: Array = column.values if rows is None else column.values[rows]
     if (values == values[:1]).all():
         raise ValueError(f"{column.label} must vary, found one value in all {len(values)} rows")
-    if not column.unordered:
+    two_valued = ((values == values.min()) | (values == values.max())).all()
+    if not (column.unordered or two_valued):
         return values[:, None]
     present, counts = np.unique(values, return_counts=True)
     kept = np.delete(present, counts.argmax())

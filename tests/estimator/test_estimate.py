@@ -241,3 +241,15 @@ def test_bare_numbers_and_quantiles_warn_outside_the_trained_range():
     with pytest.warns(UserWarning, match=r"n = 30 lies outside .*; dim_x = 5 lies outside"):
         estimator.quantiles(torch.from_numpy(x), torch.from_numpy(y))
     assert median == estimator(x, y).median
+
+
+@pytest.mark.parametrize("model", ["small", "base"])
+def test_two_values_are_two_values_however_they_are_written(model):
+    """0 and 1, the other way round, truth values, words, numbers declared as categories."""
+    rng = np.random.default_rng(11)
+    label = rng.random(300) < 0.4
+    number = 2.0 * label + rng.standard_normal(300)
+    forms = [label * 1.0, 1.0 - label, 7.5 * label - 3, label, np.where(label, "sick", "well")]
+    answers = [mistdata.estimate(number, each, model=model) for each in forms]
+    answers.append(mistdata.estimate(number, label * 1, y_kind="category", model=model))
+    assert len({answer.quantiles for answer in answers}) == 1
