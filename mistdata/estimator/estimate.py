@@ -159,12 +159,10 @@ class Estimator:
             queries=queries,
             advance=advance,
         )
-        rows = iter(found)
+        said = dict(zip(asked, found, strict=True))
         return [
-            self._of_network(sample, two, next(rows), second, **options)
-            if table is None
-            else table
-            for sample, two, table in zip(samples, sides, tables, strict=True)
+            table or self._of_network(samples[index], sides[index], said[index], second, **options)
+            for index, table in enumerate(tables)
         ]
 
     def _of_table(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
@@ -196,7 +194,7 @@ class Estimator:
         row = _cut(row, limit)
         other = second_opinion(sample, levels, row) if second else None
         if other is not None:
-            row, by = other.raised(levels, row), "neighbours"
+            row, by = _cut(other.raised(levels, row), limit), "neighbours"
         said += self._outside(sample, float(row[-1]), units)
         said += [] if other is None else [_of_neighbours(other, units)]
         return self._estimate(sample, row, said, by=by, level=level, units=units)
