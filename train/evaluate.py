@@ -106,7 +106,9 @@ TABLES = {
     "bmi-40": Table("bmi-40", (*OURS, *CLASSICAL), where="replicate < 3"),
     "bmi-40-neural": Table("bmi-40", (*OURS, *NEURAL), where="replicate < 1 and n = 1000"),
     "mistdata-test": Table("mistdata-test", (*OURS, *plain("ksg-3", "oracle")), limit=1000),
-    "mistdata-test-classical": Table("mistdata-test", (*OURS, *CLASSICAL), limit=1000),
+    "mistdata-test-classical": Table(
+        "mistdata-test", (*OURS, *plain("cca", "gaussian-copula", "ksg-3", "oracle")), limit=1000
+    ),
     "intervals": Table(
         "mistdata-test",
         (*OURS, Run("ksg-bootstrap", {"resamples": 50}), Run("network-bootstrap")),
