@@ -34,6 +34,7 @@ from torch import Tensor
 from mistdata.estimator.columns import Array
 from mistdata.estimator.prepare import evenly, hashed_order, prepared, rank
 from mistdata.estimator.sample import Sample
+from mistdata.estimator.tables import Counted
 
 COLUMNS = 8  # most columns of X and Y together: in more, neighbours are far and find little
 FEWEST = 50  # rows below which they tell nothing
@@ -72,9 +73,8 @@ class Opinion(NamedTuple):
         Returns:
             (levels,), non-decreasing.
         """
-        at = torch.tensor(levels, dtype=torch.float64, device="cpu")
-        own = (self.value + (self.error + self.growth) * torch.special.ndtri(at)).numpy()
-        return np.where(at.numpy() >= 0.5, np.maximum(quantiles, own), quantiles)
+        own = Counted(self.value, self.error + self.growth).quantiles(levels)
+        return np.where(np.array(levels) >= 0.5, np.maximum(quantiles, own), quantiles)
 
 
 def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) -> Opinion | None:

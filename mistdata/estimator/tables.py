@@ -10,7 +10,7 @@ counts c_ab of n rows, margins c_a and c_b, and ℓ_ab = ln(n c_ab / (c_a c_b)),
 with K cells, m = (K_x - 1)(K_y - 1), and B the mean of m, right where every cell can occur, and of
 (occupied cells) - K_x - K_y + 1, right where the others never do. m / 2n² is the variance under
 independence, where that of ℓ vanishes; 2K/n is for what the counts of few rows leave unknown: on
-random tables of 2 × 2 to 12 × 12 cells the 90 % intervals then hold for 88 % or more
+random tables of 2 × 2 to 8 × 8 cells the 90 % intervals then hold for 88 % or more
 (`tests/estimator/test_tables.py`).
 
 And as I(X; Y) ≤ min(H(X), H(Y)), a side that takes few values bounds every answer: by its entropy,
