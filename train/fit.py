@@ -128,20 +128,27 @@ def open_data(
     for whole, (known, _) in zip(opened, halves, strict=True):
         place = {"memory": "cpu", "device": device}.get(keep)
         values = known if place is None else Resident(known, place)
-        name = whole.manifest.name if whole.manifest else ""
         sources.append(
             Loader(
                 values,
                 Position(config.seed),
                 **options,
                 window=WINDOW if keep == "streamed" else None,
-                name=name,
-                digest=whole.digest,
+                **provenance(whole),
             )
         )
     sources += [Stream(path, config.seed, workers=workers, **options) for path in streams]
     source = Mixture(sources, weights or (1.0,) * count)
     return Data(source, tuple(half[0] for half in halves), tuple(half[1] for half in halves))
+
+
+def provenance(store: MetaDataset) -> dict[str, Any]:
+    """Say where a store comes from; its plan is the hash of its recipe, limit and flows."""
+    origin: dict[str, Any] = {"digest": store.digest}
+    if store.manifest is None:
+        return {"origin": origin}
+    origin |= {"version": store.manifest.version, "plan": store.manifest.plan}
+    return {"name": store.manifest.name, "origin": origin}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ a dataset with dim_x > dim_y is served with its sides exchanged: half as many sh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
@@ -185,7 +185,7 @@ class Loader:
         ahead: batches read ahead by one background thread.
         window: shards to stream together; None mixes datasets of the whole store.
         name: of the data.
-        digest: of its content.
+        origin: what else identifies it: version, hash of the plan, digest of the content.
     """
 
     def __init__(
@@ -200,14 +200,14 @@ class Loader:
         ahead: int = 4,
         window: int | None = None,
         name: str = "",
-        digest: str = "",
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         if not len(store):
             raise ValueError("loader: the store holds no dataset of this split")
         self.store, self.position = store, position
         self.batch_size, self.cells, self.ahead = batch_size, cells, ahead
         self.pairs, self.shorten, self.window = pairs, shorten, window
-        self.name, self.digest = name, digest
+        self.name, self.origin = name, dict(origin or {})
         self.n, self.dim_x, self.dim_y = shapes(store)
         self.mi = store.column("mi")
 
@@ -251,7 +251,7 @@ class Loader:
 
     def identity(self) -> dict[str, Any]:
         """What identifies the data."""
-        return {"name": self.name, "digest": self.digest, "datasets": len(self.store)}
+        return {"name": self.name, **self.origin, "datasets": len(self.store)}
 
     def _plans(self, first: int) -> Iterator[Epoch]:
         """The plans of the present epoch, of every window; none before batch `first` is read."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +33,23 @@ from train.gradients import Gradients, Work
 from train.loader import Batch, Source
 from train.networks import build, open_network
 from train.reference import Reference, ReferenceConfig
+
+
+@cache
+def commit() -> str | None:
+    """Name the commit of the checkout that this code is run from.
+
+    Returns:
+        The commit, with '-dirty' if files were changed; None without git or outside a checkout.
+    """
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--exclude=*"]
+    try:
+        found = subprocess.run(
+            [*command, "--abbrev=40", "--dirty"], capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 @dataclass(frozen=True)
@@ -280,6 +299,7 @@ class Trainer:
                 "device": self.device.type,
                 "threads": self.threads,
                 "mistdata": mistdata.__version__,
+                "commit": commit(),
                 "torch": torch.__version__,
             },
             begun=self.begun,

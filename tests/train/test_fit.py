@@ -23,6 +23,8 @@ import mistdata
 from mistdata.estimator import Estimator, NetworkConfig, Training, load_network
 from mistdata.estimator.checkpoint import save_weights
 from mistdata.estimator.sample import Sample
+from mistdata.pipeline.plan import make_plan
+from mistdata.pipeline.recipe import read_recipe
 from tests.train.test_workers import workers_of
 from train.fit import fit, main, open_data, splits
 from train.gradients import Gradients, Work, batch_loss, reflected
@@ -53,8 +55,9 @@ def data(store, config=CONFIG):
 
 
 def trainer_of(half, config=CONFIG, digest="digest", threads=1):
+    origin = {"digest": digest}
     loader = Loader(
-        half, Position(config.seed), batch_size=config.batch_size, shorten=0.25, digest=digest
+        half, Position(config.seed), batch_size=config.batch_size, shorten=0.25, origin=origin
     )
     return Trainer(Mixture([loader], [1]), config, threads=threads)
 
@@ -245,10 +248,28 @@ def test_a_checkpoint_folder_says_what_it_holds(small_store, checkpoint):
     assert [line["step"] for line in lines] == list(range(1, 9))
     network, training = load_network(checkpoint)
     assert network.config == TINY
-    stores = training.data["mixture"]
-    assert [each["digest"] for each in stores] == [mistdata.open(small_store).digest]
     assert training.done["steps"] == 8
     assert training.recipe == CONFIG.to_json()
+
+
+def test_weights_say_recipe_store_and_code(small_store, small_recipe, checkpoint):
+    store = mistdata.open(small_store)
+    training = load_network(checkpoint)[1]
+    (data,) = training.data["mixture"]
+    assert data == {
+        "name": "small",
+        "version": 1,
+        "plan": make_plan(read_recipe(small_recipe)).hash,
+        "digest": store.digest,
+        "datasets": len(store.where("split = 'train'")),
+        "weight": 1.0,
+    }
+    here = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    commit = training.done["commit"]
+    if here.returncode:
+        assert commit is None
+    else:
+        assert commit.removesuffix("-dirty") == here.stdout.strip()
 
 
 def test_a_fitted_network_estimates_what_the_evaluation_says(halves, checkpoint):
