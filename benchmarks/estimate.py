@@ -149,6 +149,7 @@ def measure(model: str, repeats: int) -> dict[str, Any]:
         "model": what,
         "missing": missing(),
         "single": single(contenders(ours), repeats),
+        "batch_size": BATCH,
         "batch": batches(networks, "cpu", BATCH, few),
         "memory_n": memory(model, LONG, [shape[0] for shape in LONG]),
         "memory_dim": memory(model, WIDE, [shape[1] + shape[2] for shape in WIDE]),

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import mistdata
+from mistdata.baselines.network import Network
 from mistdata.errors import MistdataError
 from mistdata.estimator import Estimate, Estimator
 from mistdata.store.dataset import Dataset, MetaDataset
@@ -159,6 +160,7 @@ def run(model: str, path: str, count: int) -> dict[str, object]:
     ask, store = Estimator.load(model), mistdata.open(path)
     return {
         "model": model,
+        "version": Network(checkpoint=model).version,
         "store": store.digest,
         "seed": SEED,
         "independence": independence(ask, store, count),

@@ -136,6 +136,25 @@ def test_a_table_says_that_it_is_of_earlier_version():
     assert "an earlier version" in said and "`small` (0.1.0, weights 0123456789ab)" in said
 
 
+def test_consistency_says_that_it_is_of_earlier_version():
+    now = {"model": "small", "version": Network(checkpoint="small").version}
+    assert not results.of_earlier_version(now)
+    assert "`small` (not recorded)" in results.of_earlier_version({"model": "small"})
+
+
+def test_what_estimates_cost_is_told_in_milliseconds_and_times():
+    took = {"mistdata": {"median_s": 0.0042, "times_ours": 1.0},
+            "MINE": {"median_s": 1.24, "times_ours": 296.3}}  # fmt: skip
+    memory = {"mib": {"n = 1,000, 5 + 5": 13.4}}
+    document = {"model": "weights of small", "single": {"n = 100, 5 + 5": took}, "batch_size": 64,
+                "batch": {"n = 500, 5 + 5": took}, "matrix": took, "memory_n": memory,
+                "memory_dim": memory}  # fmt: skip
+    page = results.speed(document)
+    assert "| one estimate | mistdata | MINE |" in page
+    assert "| n = 100, 5 + 5 | 4.2 (1) | 1,240.0 (296) |" in page
+    assert "| n = 1,000, 5 + 5 | 13 |" in page
+
+
 def test_numbers_are_kept_with_five_digits():
     document = {"a": [1 / 3, None, {"b": None, "c": 1e-9 / 7}], "d": 123456.7}
     assert evaluate.compact(document) == {"a": [0.33333, None, {"c": 1.4286e-10}], "d": 123460.0}
@@ -166,5 +185,6 @@ def test_evaluation_consistency_and_page_from_end_to_end(
     assert (docs / "pit.png").stat().st_size > 1000
     assert "## mistdata-test" in page
     assert "| independent |" in page
-    assert "false alarms" in page
+    assert "`small`, consistency, independence: false alarms" in page
+    assert "## Consistency of `small`" in page and "earlier version" not in page
     assert figures["beyond"]["96 + 96, n = 2,000"]["warnings"]
