@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mistdata.baselines.network import Network
+from mistdata.benchmark.results import read_result
 from mistdata.estimator import Training, load_network
 from mistdata.estimator.calibration import FEWEST
 from mistdata.estimator.checkpoint import save_weights
@@ -188,3 +189,33 @@ def test_evaluation_consistency_and_page_from_end_to_end(
     assert "`small`, consistency, independence: false alarms" in page
     assert "## Consistency of `small`" in page and "earlier version" not in page
     assert figures["beyond"]["96 + 96, n = 2,000"]["warnings"]
+
+
+def test_answers_of_rivals_are_kept_and_none_is_computed_twice(test_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "DOCS", tmp_path)
+    stores, kept = test_store.parent, tmp_path / evaluate.ANSWERS / "mistdata-test-cca-2.parquet"
+    table = evaluate.Table("mistdata-test", evaluate.plain("cca", "small"), limit=2)
+
+    def answers(table, folder):
+        (tmp_path / folder).mkdir()
+        return evaluate.results_of("t", table, stores, tmp_path / folder, InProcess(), ["small"])
+
+    (first,) = answers(table, "first")
+    assert kept.read_bytes() == first.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("mistdata.benchmark.run.blocks", None)  # whoever asks again, fails
+        (second,) = answers(table, "second")
+    assert second.read_bytes() == first.read_bytes()
+    other = evaluate.Table(
+        "mistdata-test", (evaluate.Run("gaussian-copula", label="cca"),), None, 2
+    )
+    (third,) = answers(other, "third")
+    assert read_result(third).header.identity.estimator == "gaussian-copula"
+    assert kept.read_bytes() == third.read_bytes()
+
+
+@pytest.mark.parametrize("table", evaluate.TABLES)
+def test_only_what_no_weights_decide_is_kept(table):
+    lasting = {run.name for run in evaluate.TABLES[table].runs if run.lasting}
+    assert not lasting & {"small", "base", "mean", "network-bootstrap", "reference", "small × 50"}
+    assert lasting or table == "mist-test-published"
