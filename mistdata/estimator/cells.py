@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 _TIMES = (date, np.datetime64)
 _SPANS = (timedelta, np.timedelta64)
 _READABLE = (Real, Decimal, np.bool_, *_TIMES, *_SPANS)
-_EXACT = 2.0**53  # from here on float64 leaves out whole numbers
+_EXACT = np.float64(2.0**53)  # from here on float64 leaves out whole numbers
 _WAYS = {
     "Period": "; .to_timestamp() makes times of periods",
     "Interval": "; take their .mid, or an ordered category",
@@ -161,10 +161,11 @@ def _of_any(raw: Any, label: str) -> npt.NDArray[Any]:
             array = np.asarray(raw)
         except OverflowError:
             return np.asarray(raw, dtype=object)
-        lossy = array.dtype.kind in "US" or (  # numbers written as text, digits left out
-            array.dtype.kind == "f" and (np.abs(array) >= _EXACT).any()
+        lossy = array is not raw and (
+            array.dtype.kind in "US"  # numbers written as text
+            or (array.dtype.kind == "f" and (np.abs(array) >= _EXACT).any())  # digits left out
         )
-        return np.asarray(raw, dtype=object) if lossy and array is not raw else array
+        return np.asarray(raw, dtype=object) if lossy else array
     except ValueError:
         raise ValueError(f"{label} must have rows of equal length, found others") from None
 

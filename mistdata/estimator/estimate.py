@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_network
+from mistdata.estimator.classes import between_classes
 from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
 from mistdata.estimator.neighbours import Opinion, second_opinion
 from mistdata.estimator.network import QUERIES, Network
-from mistdata.estimator.result import Estimate, Units, check_level, check_units, per_nat
+from mistdata.estimator.result import By, Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import Missing, Sample, join, read_sides
-from mistdata.estimator.tables import Symbols, bound, counted, symbols
+from mistdata.estimator.tables import Counted, Symbols, bound, counted, refuted, symbols
 
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
-REVISION = 3
+REVISION = 4
 
 
 class Estimator:
@@ -107,6 +108,8 @@ class Estimator:
             UserWarning: rows or columns outside the trained range, or an answer beyond it.
         """
         left, right = _batched(x, "x"), _batched(y, "y")
+        if len(left) == 0:
+            raise ValueError("x and y must hold at least one sample, got an empty batch")
         if x.ndim == 3 != y.ndim or y.ndim == 3 != x.ndim or left.shape[:2] != right.shape[:2]:
             raise ValueError(
                 f"x and y must agree in batch and rows, got {tuple(x.shape)} and {tuple(y.shape)}"
@@ -131,7 +134,7 @@ class Estimator:
         second: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> list[Estimate]:
-        """Estimate many samples, those of equal shape in one pass; small tables are counted.
+        """Estimate many samples, those of equal shape in one pass; some need no network.
 
         Args:
             samples: of any shapes.
@@ -148,8 +151,8 @@ class Estimator:
         check_units(units)
         options: dict[str, Any] = {"level": level, "units": units}
         sides = [(symbols(sample.x), symbols(sample.y)) for sample in samples]
-        tables = [self._of_table(*each, **options) for each in zip(samples, sides, strict=True)]
-        asked = [index for index, table in enumerate(tables) if table is None]
+        known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
+        asked = [index for index, answer in enumerate(known) if answer is None]
         if advance is not None and len(asked) < len(samples):
             advance(len(samples) - len(asked))
         found = quantiles_of(
@@ -161,19 +164,23 @@ class Estimator:
         )
         said = dict(zip(asked, found, strict=True))
         return [
-            table or self._of_network(samples[index], sides[index], said[index], second, **options)
-            for index, table in enumerate(tables)
+            answer
+            or self._of_network(samples[index], sides[index], said[index], second, **options)
+            for index, answer in enumerate(known)
         ]
 
-    def _of_table(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
-        """Count a small table."""
+    def _without(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
+        """Answer without the network: count a small table, ask neighbours within classes."""
         x, y = sides
         table = None if x is None or y is None else counted(x, y)
-        if table is None:
+        classes = between_classes(sample, x, y) if table is None else None
+        own = table or (classes and classes.normal)
+        if own is None:
             return None
         levels = self.network.config.levels
-        row = _cut(table.quantiles(levels), bound(sides, levels))
-        return self._estimate(sample, row, _of_rows(sample), by="table", **options)
+        row = _cut(own.quantiles(levels), bound(sides, levels))
+        by: By = "neighbours" if table is None else "table"
+        return self._estimate(sample, row, _of_rows(sample), by=by, **options)
 
     def _of_network(
         self,
@@ -186,16 +193,22 @@ class Estimator:
         units: Units,
     ) -> Estimate:
         """Bring together what the network says, what bounds it, and what neighbours find."""
-        levels, by = self.network.config.levels, "network"
+        levels: Sequence[float] = self.network.config.levels
+        by: By = "network"
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
         if limit is not None and row[middle] > limit[middle]:
             said.append(_of_entropy(float(limit[middle]), units))
         row = _cut(row, limit)
-        other = second_opinion(sample, levels, row) if second else None
-        if other is not None:
-            row, by = _cut(other.raised(levels, row), limit), "neighbours"
+        x, y = sides
+        table = None if x is None or y is None else refuted(x, y, levels, row)
+        other = second_opinion(sample, levels, row) if second and table is None else None
+        if table is not None:
+            row, by = _cut(table.raised(levels, row), limit), "table"
+        elif other is not None:
+            row, by = _cut(other.normal.raised(levels, row), limit), "neighbours"
         said += self._outside(sample, float(row[-1]), units)
+        said += [] if table is None else [_of_large_table(table, units)]
         said += [] if other is None else [_of_neighbours(other, units)]
         return self._estimate(sample, row, said, by=by, level=level, units=units)
 
@@ -256,6 +269,15 @@ def _of_entropy(limit: float, units: Units) -> str:
     return (
         f"the network's answer exceeds the entropy of X or of Y, {limit * per_nat(units):.2f}"
         f" {units}, which no information can: it is cut there, take it as an upper bound"
+    )
+
+
+def _of_large_table(table: Counted, units: Units) -> str:
+    value, error = table.value * per_nat(units), table.error * per_nat(units)
+    return (
+        f"the table of the symbols holds {value:.2f} ± {error:.2f} {units}, clearly more than the"
+        " network saw: the median and the quantiles above are raised to that, those below are the"
+        " network's"
     )
 
 
@@ -338,6 +360,9 @@ def _read_once(path: Path) -> Estimator:
 
 def _batched(side: Tensor, name: str) -> Tensor:
     """Bring one side to (batch, n, columns)."""
+    if not isinstance(side, Tensor):
+        kind = type(side).__name__
+        raise ValueError(f"{name} must be a torch tensor, as from torch.as_tensor; got {kind}")
     if side.ndim not in (1, 2, 3):
         shape = tuple(side.shape)
         raise ValueError(f"{name} must be (n,), (n, columns) or (batch, n, columns), got {shape}")

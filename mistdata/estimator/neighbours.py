@@ -61,20 +61,10 @@ class Opinion(NamedTuple):
     error: float
     growth: float
 
-    def raised(self, levels: Sequence[float], quantiles: Array) -> Array:
-        """Raise the median and what lies above to quantiles of N(value, (error + growth)²).
-
-        Lower ones stay, so that the interval holds both opinions.
-
-        Args:
-            levels: of the quantiles.
-            quantiles: of the network, (levels,) in nats.
-
-        Returns:
-            (levels,), non-decreasing.
-        """
-        own = Counted(self.value, self.error + self.growth).quantiles(levels)
-        return np.where(np.array(levels) >= 0.5, np.maximum(quantiles, own), quantiles)
+    @property
+    def normal(self) -> Counted:
+        """As a distribution: N(value, (error + growth)²)."""
+        return Counted(self.value, self.error + self.growth)
 
 
 def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) -> Opinion | None:
@@ -90,7 +80,7 @@ def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) ->
         or where more than a tenth of the rows repeat others.
     """
     n = len(sample.x)
-    if n < FEWEST or sample.columns > COLUMNS:
+    if n < FEWEST or sum(sample.columns) > COLUMNS:
         return None
     values = np.concatenate([sample.x, sample.y], axis=1)
     if len(np.unique(values, axis=0)) < DISTINCT * n:
@@ -107,8 +97,25 @@ def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) ->
     return Opinion(value, error, max(0.0, value - scores.find(rows // 4)[0]))
 
 
+def ordered_scores(values: Array, most: int) -> tuple[Tensor, Tensor]:
+    """Normal scores of some rows, in an order that no reordering of rows or columns changes.
+
+    Args:
+        values: (n, columns).
+        most: rows, evenly along that order.
+
+    Returns:
+        Scores, (min(n, most), columns), and which rows they are.
+    """
+    cells = torch.from_numpy(values).unsqueeze(0)
+    doubled = rank(cells).doubled
+    order = hashed_order(doubled)[0]
+    rows = order[evenly(len(order), min(most, len(order)), order.device)]
+    return prepared(cells, doubled, "rank", torch.float64)[0][rows], rows
+
+
 class _Scores:
-    """Normal scores without ties, the rows in an order that no reordering changes.
+    """Normal scores without ties.
 
     Args:
         values: (n, dim_x + dim_y).
@@ -116,11 +123,7 @@ class _Scores:
     """
 
     def __init__(self, values: Array, dim_x: int) -> None:
-        cells = torch.from_numpy(values).unsqueeze(0)
-        doubled = rank(cells).doubled
-        scores = prepared(cells, doubled, "rank", torch.float64)[0]
-        order = hashed_order(doubled)[0]
-        scores = scores[order[evenly(len(order), min(MORE, len(order)), order.device)]]
+        scores, _ = ordered_scores(values, MORE)
         noise = torch.Generator("cpu").manual_seed(0)
         scores += NOISE * torch.randn(
             scores.shape, generator=noise, dtype=scores.dtype, device="cpu"

@@ -32,7 +32,7 @@ class Sample:
         y: (n, dim_y) float64.
         dropped: rows that were left out, as a value was missing.
         notes: what the owner of a column may not expect of how it was read.
-        read: how many columns of X and Y together were read, a category as one; 0 for as many as
+        read: how many columns of X and of Y were read, a category as one; None for as many as
             there are.
     """
 
@@ -40,12 +40,12 @@ class Sample:
     y: Array
     dropped: int = 0
     notes: tuple[str, ...] = ()
-    read: int = 0
+    read: tuple[int, int] | None = None
 
     @property
-    def columns(self) -> int:
-        """Columns of X and Y together, as their owner counts them."""
-        return self.read or self.x.shape[1] + self.y.shape[1]
+    def columns(self) -> tuple[int, int]:
+        """Columns of X and of Y, as their owner counts them."""
+        return self.read or (self.x.shape[1], self.y.shape[1])
 
 
 def read_sides(
@@ -123,4 +123,4 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
     rows = None if used == n else complete
     left, right = (np.concatenate([encode(c, rows) for c in side], axis=1) for side in (x, y))
     notes = tuple(column.note for column in (*x, *y) if column.note)
-    return Sample(left, right, n - used, notes, len(x) + len(y))
+    return Sample(left, right, n - used, notes, (len(x), len(y)))

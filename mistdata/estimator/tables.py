@@ -1,17 +1,23 @@
-"""Symbols are counted: what a small table tells by itself, and what no information can exceed.
+"""Symbols are counted: what a table tells by itself, and what no information can exceed.
 
 Where X and Y take so few values that a cell of their table has five rows on average, counting is
 as good as any estimate can be, whatever the pattern (an exclusive or, a rare symbol, a copy). With
 counts c_ab of n rows, margins c_a and c_b, and ℓ_ab = ln(n c_ab / (c_a c_b)),
 
     Î = (1/n) Σ_ab c_ab ℓ_ab - B / 2n
-    σ² = [Var(ℓ) / n + m / 2n²] (1 + 2K/n)
+    σ² = [Var(ℓ) / n + m / 2n²] (1 + 2K/n) + [(m - m₀) / 4n]²
 
-with K cells, m = (K_x - 1)(K_y - 1), and B the mean of m, right where every cell can occur, and of
-(occupied cells) - K_x - K_y + 1, right where the others never do. m / 2n² is the variance under
-independence, where that of ℓ vanishes; 2K/n is for what the counts of few rows leave unknown: on
-random tables of 2 × 2 to 8 × 8 cells the 90 % intervals then hold for 88 % or more
+with K cells, m = (K_x - 1)(K_y - 1), right for the bias where every cell can occur, m₀ = (occupied
+cells) - K_x - K_y + 1, right where the others never do, and B the mean of the two. m / 2n² is the
+variance under independence, where that of ℓ vanishes; 2K/n is for what the counts of few rows
+leave unknown, and the last term for what is not known of the bias: on random tables of 2 × 2 to
+8 × 8 cells, on copies and on skewed counts the 90 % intervals then hold for 88 % or more
 (`tests/estimator/test_tables.py`).
+
+A table of more cells is left to the network, unless it refutes it: under independence the first
+term of Î is at most ln(1 + m / (n - 1)) on average, so what exceeds that is information. Where it
+exceeds it by more than the network's 95 % quantile and three standard errors, the median and the
+quantiles above are raised to those of N(Î, σ²).
 
 And as I(X; Y) ≤ min(H(X), H(Y)), a side that takes few values bounds every answer: by its entropy,
 with the bias (K - 1) / 2n of counting added, and its error √(Var(ln c) / n).
@@ -20,12 +26,14 @@ References:
     Note on the bias of information estimates (Miller, 1955), in Information Theory in Psychology.
     Estimating the errors on measured entropy and mutual information (Roulston, 1999),
     https://doi.org/10.1016/S0167-2789(98)00269-3
+    Estimation of entropy and mutual information (Paninski, 2003), prop. 1, for the bound: E χ² of
+    independent sides is m n / (n - 1), and ln is concave; https://doi.org/10.1162/089976603321780272
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +41,9 @@ import torch
 
 from mistdata.estimator.columns import Array
 
-ROWS = 5  # fewest rows for each value of a side that is counted, and for each cell of a table
+ROWS = 5  # fewest rows for each cell of a table that is counted
+FEW = 2  # fewest rows for each value of a side that bounds the answer; of two values, any number
+REFUTED, CLEAR = 0.95, 3.0  # quantile that a refutation exceeds, by so many standard errors
 
 
 class Counted(NamedTuple):
@@ -47,6 +57,21 @@ class Counted(NamedTuple):
         at = torch.tensor(levels, dtype=torch.float64, device="cpu")
         normal = torch.special.ndtri(at).numpy()
         return np.asarray(np.maximum(0.0, self.value + self.error * normal))
+
+    def raised(self, levels: Sequence[float], quantiles: Array) -> Array:
+        """Raise the median and what lies above to these quantiles.
+
+        Lower ones stay, so that the interval holds both opinions.
+
+        Args:
+            levels: of the quantiles.
+            quantiles: of the network, (levels,) in nats.
+
+        Returns:
+            (levels,), non-decreasing.
+        """
+        higher = np.maximum(quantiles, self.quantiles(levels))
+        return np.where(np.array(levels) >= 0.5, higher, quantiles)
 
 
 class Symbols(NamedTuple):
@@ -71,12 +96,12 @@ class Symbols(NamedTuple):
 
 
 def symbols(side: Array) -> Symbols | None:
-    """Number the values of a side; None where there are fewer than five rows for each.
+    """Number the values of a side; None where there are more than two, and n / 2.
 
     Args:
         side: (n, columns).
     """
-    most = len(side) // ROWS
+    most = max(2, len(side) // FEW)
     codes, count = np.zeros(len(side), dtype=np.int64), 1
     for column in side.T:
         values, found = np.unique(column, return_inverse=True)
@@ -96,21 +121,72 @@ def counted(x: Symbols, y: Symbols) -> Counted | None:
         x: of the side X.
         y: of the side Y.
     """
-    n, cells = len(x.codes), x.size * y.size
-    if n < ROWS * cells:
+    if len(x.codes) < ROWS * x.size * y.size:
         return None
-    table = np.bincount(x.codes * y.size + y.codes, minlength=cells).reshape(x.size, y.size)
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
-    occupied = table > 0
-    share = table[occupied] / n
-    gain = np.log(table[occupied] / expected[occupied])
-    value = float(share @ gain)
-    freedom = (x.size - 1) * (y.size - 1)
-    least = int(occupied.sum()) - x.size - y.size + 1
-    variance = float(share @ (gain - value) ** 2) / n + freedom / (2 * n * n)
-    return Counted(
-        value - (freedom + least) / (4 * n), (variance * (1 + 2 * cells / n)) ** 0.5
-    )  # fmt: skip
+    return _Table.of(x, y).information()
+
+
+def refuted(x: Symbols, y: Symbols, levels: Sequence[float], quantiles: Array) -> Counted | None:
+    """Return the information from a table of any size, where that refutes the network.
+
+    Args:
+        x: of the side X.
+        y: of the side Y.
+        levels: of the quantiles.
+        quantiles: of the network, (levels,) in nats.
+
+    Returns:
+        None where the network is not refuted.
+    """
+    table = _Table.of(x, y)
+    chance = float(np.log1p(table.freedom / (table.n - 1)))
+    sure = table.plain - chance - CLEAR * (table.variance / table.n) ** 0.5
+    return table.information() if sure > np.interp(REFUTED, levels, quantiles) else None
+
+
+class _Table(NamedTuple):
+    """A table of counts.
+
+    Attributes:
+        n: rows.
+        cells: K, occupied or not.
+        plain: mean of ℓ over the rows.
+        variance: of ℓ over the rows.
+        freedom: m.
+        least: m₀.
+    """
+
+    n: int
+    cells: int
+    plain: float
+    variance: float
+    freedom: int
+    least: int
+
+    @classmethod
+    def of(cls, x: Symbols, y: Symbols) -> Self:
+        n = len(x.codes)
+        occupied, counts = np.unique(x.codes * y.size + y.codes, return_counts=True)
+        rows, columns = np.divmod(occupied, y.size)
+        expected = np.bincount(x.codes)[rows] / n * np.bincount(y.codes)[columns]
+        share, gain = counts / n, np.log(counts / expected)
+        plain = float(share @ gain)
+        return cls(
+            n=n,
+            cells=x.size * y.size,
+            plain=plain,
+            variance=float(share @ (gain - plain) ** 2),
+            freedom=(x.size - 1) * (y.size - 1),
+            least=len(counts) - x.size - y.size + 1,
+        )
+
+    def information(self) -> Counted:
+        """Î and σ."""
+        n, middle = self.n, (self.freedom + self.least) / 2
+        sampling = self.variance / n + self.freedom / (2 * n * n)
+        unknown = (self.freedom - middle) / (2 * n)
+        variance = sampling * (1 + 2 * self.cells / n) + unknown**2
+        return Counted(self.plain - middle / (2 * n), variance**0.5)
 
 
 def bound(sides: Sequence[Symbols | None], levels: Sequence[float]) -> Array | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mistdata
-from mistdata.estimator.tables import ROWS, bound, counted, symbols
+from mistdata.estimator.tables import ROWS, bound, counted, refuted, symbols
 
 LEVELS = (0.05, 0.5, 0.95)
 LN2 = math.log(2)
@@ -38,6 +38,7 @@ def test_a_cell_that_never_occurs_takes_less_bias_away():
     rows = of_table(np.array([[50, 0], [0, 50]]))
     found = counted(symbols(rows[:, :1]), symbols(rows[:, 1:]))
     assert found.value == pytest.approx(LN2 - (1 + (2 - 2 - 2 + 1)) / 400)
+    assert found.error == pytest.approx(math.hypot((1 / 20_000 * 1.08) ** 0.5, 2 / 400))
 
 
 def test_symbols_number_the_values_of_several_columns():
@@ -52,13 +53,21 @@ def test_symbols_number_the_values_of_several_columns():
 def test_sides_of_many_values_and_tables_of_many_cells_are_not_counted():
     rng = np.random.default_rng(1)
     assert symbols(rng.normal(size=(100, 1))) is None
-    assert symbols(np.repeat(np.arange(20.0), 5)[:, None]).size == 100 // ROWS
-    assert symbols(np.repeat(np.arange(25.0), 4)[:, None]) is None
+    assert symbols(np.repeat(np.arange(50.0), 2)[:, None]).size == 50
+    assert symbols(np.arange(102.0)[:, None] // 1.5) is None
     wide = rng.integers(0, 2, (100, 9)).astype(float)  # few values each, many together
     assert symbols(wide) is None
-    five = symbols(column(rng.integers(0, 5, 100)))
+    five = symbols(column(rng.integers(0, 5, 25 * ROWS - 1)))
     assert counted(five, five) is None
     assert bound((None, None), LEVELS) is None
+
+
+@pytest.mark.parametrize("n", [8, 9, 12])
+def test_the_entropy_bounds_the_shortest_samples(n):
+    x = np.arange(n) % (3 if n == 12 else 2)
+    found = mistdata.estimate(x, x)
+    most = symbols(column(x)).entropy()
+    assert found.upper <= most.value + 1.645 * most.error + 1e-9
 
 
 def random_table(rng):
@@ -99,6 +108,71 @@ def test_intervals_of_counted_tables_hold_the_truth():
     assert 0.88 < np.mean(held) < 0.97
     assert abs(np.mean(errors)) < 0.003
     assert alarms / independent < 0.03
+
+
+def intervals_hold(p, n, rng, times=300):
+    """Share of 90 % intervals that hold the truth, and of those that begin above 0."""
+    held = alarms = 0
+    for _ in range(times):
+        rows = of_table(rng.multinomial(n, p.ravel()).reshape(p.shape))
+        low, _, high = counted(symbols(rows[:, :1]), symbols(rows[:, 1:])).quantiles(LEVELS)
+        held += low <= information(p) + 1e-9 and information(p) - 1e-9 <= high
+        alarms += low > 0
+    return held / times, alarms / times
+
+
+@pytest.mark.parametrize(("count", "n"), [(3, 60), (6, 180), (8, 320), (8, 2000)])
+def test_intervals_of_copies_hold_their_entropy(count, n):
+    rng = np.random.default_rng(11)
+    assert intervals_hold(np.diag(np.full(count, 1 / count)), n, rng)[0] > 0.95
+
+
+def test_intervals_of_blocks_hold_the_truth():
+    p = np.kron(np.eye(4), np.full((2, 2), 1 / 16))
+    assert intervals_hold(p, 640, np.random.default_rng(12))[0] > 0.95
+
+
+@pytest.mark.parametrize("n", [2000, 5000])
+def test_skewed_counts_are_no_information(n):
+    """Fifteen values of Zipf's law: most cells are rare."""
+    share = np.arange(1.0, 16.0) ** -1.5
+    share /= share.sum()
+    held, alarms = intervals_hold(np.outer(share, share), n, np.random.default_rng(13))
+    assert held > 0.9 and alarms < 0.08
+
+
+LARGE = {  # too many cells to be counted, y an invertible function of x or a sum of its digits
+    "bijection": (30, 1, lambda x: 7 * x[:, 0] % 30),
+    "sum": (6, 2, lambda x: x.sum(axis=1) % 6),
+}
+
+
+@pytest.mark.parametrize("pattern", LARGE)
+@pytest.mark.parametrize("model", ["small", "base"])
+def test_a_large_table_refutes_a_network_that_sees_nothing_in_it(pattern, model):
+    values, columns, function = LARGE[pattern]
+    x = np.random.default_rng(14).integers(0, values, (1000, columns))
+    y, truth = function(x), math.log(values)
+    assert counted(symbols(x.astype(float)), symbols(column(y))) is None
+    found = mistdata.estimate(x, y, model=model, units="bits")
+    assert found.by == "table" and "table of the symbols holds" in found.warnings[-1]
+    assert found.lower <= truth / LN2 + 1e-9 and found.upper >= truth / LN2 - 0.05
+    assert found.median > 0.85 * truth / LN2
+    assert list(found.quantiles) == sorted(found.quantiles)
+
+
+@pytest.mark.parametrize(("kx", "ky", "n"), [(20, 20, 100), (30, 30, 1000), (50, 3, 100)])
+@pytest.mark.parametrize("skew", [0.0, 1.5])
+def test_independent_symbols_of_large_tables_refute_nothing(kx, ky, n, skew):
+    rng = np.random.default_rng(15)
+    alarms = 0
+    for _ in range(100):
+        x, y = (
+            symbols(column(rng.choice(k, n, p=share / share.sum())))
+            for k, share in ((k, np.arange(1.0, k + 1) ** -skew) for k in (kx, ky))
+        )
+        alarms += refuted(x, y, LEVELS, np.zeros(len(LEVELS))) is not None
+    assert alarms == 0
 
 
 def test_the_entropy_bounds_what_it_should():
@@ -163,5 +237,5 @@ def test_a_matrix_counts_pairs_of_symbols_and_asks_the_network_of_the_others():
     assert sum(done) == len(pairs) == 3
     assert pairs["bit", "flipped"].by == "table"
     assert pairs["bit", "flipped"].median == pytest.approx(LN2, abs=0.01)
-    assert pairs["bit", "number"].by == "network"
+    assert pairs["bit", "number"].by == "neighbours"
     assert pairs["bit", "number"].upper <= LN2 + 0.02

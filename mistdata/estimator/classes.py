@@ -1,0 +1,111 @@
+"""A category beside numbers: nearest neighbours within each class.
+
+A category without an order reaches the network as indicator columns, of which it has seen few, and
+three or more classes it takes for less than they tell. Beside few columns of numbers neighbours do
+better (`tests/estimator/test_classes.py`), and they answer instead. With N_c the rows of class c,
+ε_i the distance from row i to its k-th nearest neighbour in its own class, in the maximum norm
+over normal scores, k_i and m_i how many other rows of its class and of all are not farther than
+that, n rows give
+
+    Î = 1/n Σ_i [ψ(n) - ψ(N_c(i)) + ψ(k_i) - ψ(m_i)]      (nats).
+
+k is 3, or what the class has. Without ties this is the estimate of Ross; of tied numbers all
+are counted that are as far as the k-th. The only row of a class tells nothing and is left out. As
+neighbours find too little in many columns, the answer is that of N(Î, (s + g)²) with Î's standard
+error s and its growth g from a quarter of the rows. Rows must be independent.
+
+References:
+    Mutual information between discrete and continuous data sets (Ross, 2014),
+    https://doi.org/10.1371/journal.pone.0087357
+    Estimating mutual information for discrete-continuous mixtures (Gao et al., 2017), for ties;
+    https://arxiv.org/abs/1709.06212
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mistdata.estimator.columns import Array
+from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, Opinion, ordered_scores
+from mistdata.estimator.sample import Sample
+from mistdata.estimator.tables import Symbols
+
+FEWEST, FEWEST_EACH = 100, 50  # rows in all, and for each column of numbers
+SHARE = 5  # fewest rows of a class, on average
+MOST = 10_000  # rows that are asked
+
+
+def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Opinion | None:
+    """Return what neighbours find where one side is a category and the other is not.
+
+    Args:
+        sample: a category is one column that was read, or a column of two values.
+        x: the values of its side X, where they are few.
+        y: those of Y.
+
+    Returns:
+        None where no side is a category, or both are; of fewer than 100 rows, 50 for each other
+        column, or 5 for each class; and beside more than 7 other columns.
+    """
+    n, columns = len(sample.x), sample.columns
+    sides = ((sample.x, columns[0], x), (sample.y, columns[1], y))
+    classes = [_is_category(*side) for side in sides]
+    if classes[0] == classes[1]:
+        return None
+    (_, _, symbols), (numbers, read, _) = sides if classes[0] else sides[::-1]
+    assert symbols is not None
+    fewest = max(FEWEST, FEWEST_EACH * read, SHARE * symbols.size)
+    if n < fewest or read > COLUMNS - 1:
+        return None
+    alike = np.bincount(symbols.codes)[symbols.codes]  # whatever the classes are called
+    scores, rows = ordered_scores(np.column_stack([alike, numbers]), MOST)
+    points, codes = scores[:, 1:].numpy(), symbols.codes[rows.numpy()]
+    value, error = _find(codes, points)
+    return Opinion(value, error, max(0.0, value - _find(codes[::4], points[::4])[0]))
+
+
+def _is_category(side: Array, read: int, symbols: Symbols | None) -> bool:
+    return symbols is not None and read == 1 and (side.shape[1] > 1 or symbols.size == 2)
+
+
+def _find(codes: npt.NDArray[np.int64], points: Array) -> tuple[float, float]:
+    """Return Î, 0 where every row is the only one of its class, and its standard error."""
+    found = np.unique(codes, return_inverse=True)[1]
+    size = np.bincount(found)[found]
+    if (size == 1).all():
+        return 0.0, 0.0
+    near, radius = np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes))
+    for number in np.unique(found[size > 1]):
+        rows = np.flatnonzero(found == number)
+        radius[rows], near[rows] = _within(points[rows])
+    told = size > 1
+    all_near = _tree(points).query_ball_point(
+        points[told], radius[told], p=np.inf, return_length=True
+    )
+    terms = _digamma(near[told]) - _digamma(all_near - 1) - _digamma(size[told])
+    terms += _digamma(np.array(len(codes)))
+    return float(terms.mean()), ALIKE * float(terms.std()) / len(terms) ** 0.5
+
+
+def _within(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Distance of every row to its k-th nearest, and how many others are not farther."""
+    tree = _tree(points)
+    nearest = min(K, len(points) - 1) + 1  # a row is nearest to itself
+    radius: Array = tree.query(points, k=[nearest], p=np.inf)[0][:, 0]
+    near = tree.query_ball_point(points, radius, p=np.inf, return_length=True)
+    return radius, near - 1
+
+
+def _tree(points: Array) -> Any:
+    from scipy.spatial import KDTree  # most estimates do without
+
+    return KDTree(points)
+
+
+def _digamma(counts: npt.NDArray[np.int64]) -> Array:
+    psi: Array = torch.from_numpy(counts.astype(np.float64)).digamma().numpy()
+    return psi
