@@ -22,8 +22,9 @@ from mistdata.errors import MistdataError
 from mistdata.estimator import Network, load_network
 from mistdata.estimator.calibration import calibrated, fit_offsets, no_offsets, stratum
 from mistdata.estimator.checkpoint import save_weights
+from mistdata.estimator.estimate import sides_of, without_network
 from mistdata.estimator.evaluate import quantiles_of
-from mistdata.estimator.sample import Sample
+from mistdata.estimator.sample import join, read_sides
 from train.loader import shapes
 from train.stream import Pool, Shard, make_shard
 from train.workers import Workers
@@ -67,22 +68,32 @@ def fresh(recipe: Path, count: int, workers: int) -> Pool:
 
 
 def judge(network: Network, pool: Pool, count: int, most: int) -> Judged:
-    """Ask a network about the first datasets of a pool, as they are.
+    """Ask a network about the first datasets of a pool that `estimate` asks it about.
+
+    Columns are encoded as there; what is counted or answered by neighbours alone is left out, as
+    is what has a constant column.
 
     Args:
         network: in evaluation mode.
         pool: of datasets.
-        count: how many.
+        count: how many to look at.
         most: rows that the network was trained on.
     """
     n, dim_x, dim_y = (array[:count] for array in shapes(pool))
-    samples = []
+    samples, asked = [], []
     for each in range(len(n)):
         values = pool.read(np.array([each]), rows=int(n[each]), skip=np.zeros(1, np.int64)).values
         x, y = np.split(values.reshape(n[each], -1), [dim_x[each]], axis=1)
-        samples.append(Sample(x, y))
+        try:
+            sample = join(*read_sides(x, y))
+        except ValueError:  # a column does not vary
+            continue
+        if without_network(sample, sides_of(sample)) is None:
+            samples.append(sample)
+            asked.append(each)
     quantiles = quantiles_of(network, samples, most=most)
-    return Judged(quantiles, pool.column("mi")[:count], n, dim_x + dim_y)
+    mi = pool.column("mi")[:count]
+    return Judged(quantiles, mi[asked], n[asked], (dim_x + dim_y)[asked])
 
 
 def apply(network: Network, offsets: Tensor, judged: Judged) -> np.ndarray:

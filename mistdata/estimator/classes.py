@@ -36,7 +36,7 @@ from mistdata.estimator.tables import Symbols
 
 FEWEST, FEWEST_EACH = 100, 50  # rows in all, and for each column of numbers
 SHARE = 5  # fewest rows of a class, on average
-MOST = 10_000  # rows that are asked
+MOST = 4096  # rows that are asked
 
 
 def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Opinion | None:

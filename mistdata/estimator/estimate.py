@@ -150,7 +150,7 @@ class Estimator:
         check_level(level, self.network.config.levels)
         check_units(units)
         options: dict[str, Any] = {"level": level, "units": units}
-        sides = [(symbols(sample.x), symbols(sample.y)) for sample in samples]
+        sides = [sides_of(sample) for sample in samples]
         known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
         asked = [index for index, answer in enumerate(known) if answer is None]
         if advance is not None and len(asked) < len(samples):
@@ -170,16 +170,12 @@ class Estimator:
         ]
 
     def _without(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
-        """Answer without the network: count a small table, ask neighbours within classes."""
-        x, y = sides
-        table = None if x is None or y is None else counted(x, y)
-        classes = between_classes(sample, x, y) if table is None else None
-        own = table or (classes and classes.normal)
-        if own is None:
+        found = without_network(sample, sides)
+        if found is None:
             return None
+        own, by = found
         levels = self.network.config.levels
         row = _cut(own.quantiles(levels), bound(sides, levels))
-        by: By = "neighbours" if table is None else "table"
         return self._estimate(sample, row, _of_rows(sample), by=by, **options)
 
     def _of_network(
@@ -240,6 +236,26 @@ class Estimator:
 
 
 Sides = tuple[Symbols | None, Symbols | None]
+
+
+def sides_of(sample: Sample) -> Sides:
+    """Number the values of the sides that take few."""
+    return symbols(sample.x), symbols(sample.y)
+
+
+def without_network(sample: Sample, sides: Sides) -> tuple[Counted, By] | None:
+    """Count a small table, or ask neighbours within classes; None for all other samples.
+
+    Args:
+        sample: as `join` makes it.
+        sides: of it, see `sides_of`.
+    """
+    x, y = sides
+    table = None if x is None or y is None else counted(x, y)
+    if table is not None:
+        return table, "table"
+    classes = between_classes(sample, x, y)
+    return None if classes is None else (classes.normal, "neighbours")
 
 
 def _of_rows(sample: Sample) -> list[str]:
@@ -320,8 +336,9 @@ def estimate(
 
     Returns:
         Median, mean, interval, quantiles, and warnings where the sample is beyond the training.
-        Small tables of symbols are counted instead; of few columns nearest neighbours are asked,
-        too, and may raise the upper half of the quantiles: see `docs/estimating.md`.
+        Small tables of symbols are counted instead, and beside a category few columns of numbers
+        are answered by neighbours. Of few columns neighbours are asked, too, and may raise the
+        upper half of the quantiles, as may larger tables: see `docs/estimating.md`.
 
     Raises:
         ValueError: naming the column, on unequal numbers of rows or pandas indices, fewer than 8

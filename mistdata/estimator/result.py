@@ -36,8 +36,9 @@ class Estimate:
         warnings: one sentence for everything that the number alone does not say.
         levels: of the quantiles.
         quantiles: at these levels, in `units`.
-        by: whose answer it is: of the 'network'; raised by nearest 'neighbours'; or counted in a
-            'table' of few symbols, where the quantiles are those of a normal distribution.
+        by: whose answer it is: of the 'network'; raised by nearest 'neighbours', or theirs alone
+            beside a category; or counted in a 'table' of symbols. What is not the network's has
+            the quantiles of a normal distribution.
     """
 
     median: float
@@ -121,7 +122,7 @@ class Estimate:
 
     def __str__(self) -> str:
         notes = f", {self.dropped} dropped" if self.dropped else ""
-        notes += ", counted" if self.by == "table" else ""
+        notes += {"network": "", "neighbours": ", neighbours", "table": ", counted"}[self.by]
         first = (
             f"{self.median:.3f} {self.units}, {100 * self.level:g} % interval {self.lower:.3f} to"
             f" {self.upper:.3f} ({self.n} rows{notes})"
