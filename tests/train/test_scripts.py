@@ -219,3 +219,24 @@ def test_only_what_no_weights_decide_is_kept(table):
     lasting = {run.name for run in evaluate.TABLES[table].runs if run.lasting}
     assert not lasting & {"small", "base", "mean", "network-bootstrap", "reference", "small × 50"}
     assert lasting or table == "mist-test-published"
+
+
+def test_goals_name_the_cells_in_which_a_rival_is_better():
+    def cell(by, name, ours, theirs):
+        scores = {rival: {"mse": theirs} for rival in results.RIVALS}
+        return {"by": by, "name": name, "scores": scores | {"small": {"mse": ours}}}
+
+    cells = [cell("split, n", "few", 1.0, 2.0), cell("family", "lvm", 2.0, 1.0)]
+    line = results._behind("small", {"strata": cells})
+    assert line[1:] == ["0", "1 of 2 (lvm)", "no"]
+    assert results._behind("small", {"strata": cells[:1]})[1:] == ["0", "0 of 1", "yes"]
+
+
+def test_goals_name_the_splits_in_which_a_bootstrap_is_narrower():
+    def split(name, covers, width):
+        rival = {"cover_90": covers, "width": width}
+        return {"by": "split", "name": name,
+                "scores": {"small": {"cover_90": 0.95, "width": 1.0}, "ksg-bootstrap": rival}}  # fmt: skip
+
+    splits = [split("a", 0.91, 0.5), split("b", 0.89, 0.5), split("c", 0.99, 1.5)]
+    assert results._wider("small", {"strata": splits})[1:] == ["0", "1 of 3 (a)", "no"]
