@@ -234,9 +234,9 @@ def test_goals_name_the_cells_in_which_a_rival_is_better():
 
 def test_goals_name_the_splits_in_which_a_bootstrap_is_narrower():
     def split(name, covers, width):
-        rival = {"cover_90": covers, "width": width}
-        return {"by": "split", "name": name,
-                "scores": {"small": {"cover_90": 0.95, "width": 1.0}, "ksg-bootstrap": rival}}  # fmt: skip
+        rival, ours = {"cover_90": covers, "width": width}, {"cover_90": 0.95, "width": 1.0}
+        scores = {"small": ours, "ksg-bootstrap": rival}
+        return {"by": "split", "name": name, "scores": scores}
 
     splits = [split("a", 0.91, 0.5), split("b", 0.89, 0.5), split("c", 0.99, 1.5)]
     assert results._wider("small", {"strata": splits})[1:] == ["0", "1 of 3 (a)", "no"]
