@@ -230,6 +230,22 @@ def test_without_torch_the_extra_is_named():
     )
 
 
+def test_quantiles_of_what_is_no_tensor_or_no_sample_are_refused_by_name():
+    rows = torch.randn(20, 2)
+    with pytest.raises(ValueError, match="y must be a torch tensor"):
+        ESTIMATOR.quantiles(rows, rows.numpy())
+    with pytest.raises(ValueError, match="at least one sample, got an empty batch"):
+        ESTIMATOR.quantiles(torch.empty(0, 20, 1), torch.empty(0, 20, 1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_half_precision_is_read_without_a_word():
+    x = np.random.default_rng(0).normal(size=100)
+    half = mistdata.estimate(x.astype(np.float16), (x + 1).astype(np.float16))
+    listed = mistdata.estimate(list(x.astype(np.float16)), list((x + 1).astype(np.float16)))
+    assert half.quantiles == listed.quantiles
+
+
 def test_bare_numbers_and_quantiles_warn_outside_the_trained_range():
     estimator = tiny_estimator(n=(200, 500))
     x, y = sample(n=30, dim_x=5, dim_y=1)
