@@ -335,7 +335,8 @@ def ablation(document: Document) -> str:
 of `mist-train` and `mistdata-train`, on one core, before what pairs add was gated; mean and, of
 two seeds, standard error of the pinball loss on the stabilised scale and of |error| / (1 + I) on
 held-out datasets of both. These are short fits, a twentieth of what `small` had: what they tell is
-what is learned soonest.
+what is learned soonest. Attention over columns with weights tied over the rows is what the moments
+of pairs are; nothing is seen of the columns without them, so that they have no variant.
 
 {table(document)}"""
 
