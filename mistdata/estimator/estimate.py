@@ -289,22 +289,24 @@ def _of_entropy(limit: float, units: Units) -> str:
 
 
 def _of_large_table(table: Counted, units: Units) -> str:
-    value, error = table.value * per_nat(units), table.error * per_nat(units)
     return (
-        f"the table of the symbols holds {value:.2f} ± {error:.2f} {units}, clearly more than the"
-        " network saw: the median and the quantiles above are raised to that, those below are the"
-        " network's"
+        f"the table of the symbols holds {_found(table.value, table.error, units)}, clearly more"
+        " than the network saw: the median and the quantiles above are raised to that, those below"
+        " are the network's"
     )
 
 
 def _of_neighbours(other: Opinion, units: Units) -> str:
-    value, error = other.value * per_nat(units), other.error * per_nat(units)
     return (
-        f"nearest neighbours find {value:.2f} ± {error:.2f} {units}, clearly more than the"
+        f"nearest neighbours find {_found(other.value, other.error, units)}, clearly more than the"
         " network, which may not have learned such a pattern: the median and the quantiles above"
         " are raised to theirs, those below are the network's. Neighbours find rather too little,"
         " unless the rows depend on each other"
     )
+
+
+def _found(value: float, error: float, units: Units) -> str:
+    return f"{value * per_nat(units):.2f} ± {error * per_nat(units):.2f} {units}"
 
 
 def estimate(
