@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mistdata.arrow import array_of
 from mistdata.errors import MistdataError, did_you_mean
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -189,38 +190,7 @@ def _of_arrow(table: Any, path: Path) -> Columns:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise TableError(f"{path}: every column must have its own name, found {twice!r} twice")
-    return {name: _of_column(table.column(name)) for name in names}
-
-
-def _of_column(column: Any) -> npt.NDArray[Any]:
-    """Bring a column to an array; Arrow's own way imports pandas, so only times take it."""
-    import pyarrow.types as kind
-
-    column = _plain(column)
-    if kind.is_string(column.type) or kind.is_large_string(column.type):
-        return np.array(column.to_pylist(), dtype=object)
-    numbers = kind.is_integer(column.type) or kind.is_floating(column.type)
-    if not numbers:
-        return np.asarray(column.to_numpy())
-    if column.null_count:
-        column = column.cast("float64", safe=False).fill_null(np.nan)
-    return np.from_dlpack(column.combine_chunks())
-
-
-def _plain(column: Any) -> Any:
-    """Undo dictionaries; bring what counts as a number to numbers."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        if not column.type.ordered:
-            return column.cast(column.type.value_type)
-        chunks = column.unify_dictionaries().chunks
-        return pa.chunked_array([chunk.indices for chunk in chunks], column.type.index_type)
-    if pa.types.is_boolean(column.type):
-        return column.cast(pa.uint8())
-    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
-        return column.cast(pa.float64())
-    return column
+    return {name: array_of(table.column(name)) for name in names}
 
 
 def _npy(path: Path) -> Columns:

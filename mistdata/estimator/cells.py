@@ -2,7 +2,7 @@
 
 Missing values are None, NaN or NaT there, whatever their owner writes: pandas' NA and the masked
 cells of NumPy among them. Whole numbers and times count from their least, to keep all their
-digits. pandas and torch are recognised by what their objects can do, and never imported.
+digits. pandas, Polars and torch are recognised by what their objects can do, and never imported.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mistdata import arrow
 
 Array = npt.NDArray[np.float64]
 _TIMES = (date, np.datetime64)
@@ -31,7 +33,7 @@ def array_of(raw: Any, label: str) -> npt.NDArray[Any]:
     """Return what NumPy makes of it; missing values are NaN, NaT or None.
 
     Args:
-        raw: NumPy array, torch tensor, pandas Series, or list.
+        raw: NumPy array, torch tensor, Series of pandas or Polars, Arrow array, or list.
         label: what messages call it.
 
     Raises:
@@ -39,6 +41,8 @@ def array_of(raw: Any, label: str) -> npt.NDArray[Any]:
     """
     if hasattr(raw, "iloc") and hasattr(raw, "dtype"):  # a pandas Series
         array = _of_pandas(raw)
+    elif arrow.is_column(raw) and not arrow.is_table(raw):
+        array = arrow.array_of(raw)
     elif hasattr(raw, "detach"):
         array = _of_torch(raw, label)
     elif hasattr(raw, "toarray"):  # of SciPy

@@ -12,7 +12,7 @@ How the cells themselves are read is the part of `mistdata.estimator.cells`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from mistdata import arrow
 from mistdata.estimator.cells import Array as Array
 from mistdata.estimator.cells import absent, array_of, is_text, numbers
 
@@ -53,8 +54,8 @@ def read_columns(data: Any, side: str, kind: Kind = "auto") -> list[Column]:
     """Read the columns of one side.
 
     Args:
-        data: (n,) or (n, columns): NumPy array, torch tensor, pandas Series or DataFrame, list, or
-            a mapping of names to columns.
+        data: (n,) or (n, columns): NumPy array, torch tensor, Series or DataFrame of pandas or
+            Polars, Arrow table, list, or a mapping of names to columns.
         side: what messages call it, as 'x'.
         kind: 'auto' takes text and unordered pandas categories as categories, everything else
             as numbers; 'numeric' refuses them; 'category' takes every column as unordered.
@@ -133,7 +134,7 @@ def read_column(raw: Any, name: str, label: str, kind: Kind = "auto") -> Column:
     """Read one column.
 
     Args:
-        raw: (n,): NumPy array or pandas Series.
+        raw: (n,), as `array_of` takes it.
         name: of the column.
         label: what messages call it.
         kind: as in `read_columns`.
@@ -187,19 +188,31 @@ def encode(column: Column, rows: npt.NDArray[np.bool_] | None) -> Array:
 
 def _parts(data: Any, side: str) -> Iterator[tuple[str, str, Any]]:
     """Run through name, label and content of every column."""
-    if isinstance(data, Mapping):
-        for name, raw in data.items():
+    named = _named(data)
+    if named is not None:
+        for name, raw in named:
             yield str(name), f"{side} column {name!r}", raw
-    elif hasattr(data, "iloc") and hasattr(data, "columns"):  # a pandas DataFrame
-        for position, name in enumerate(data.columns):
-            yield str(name), f"{side} column {name!r}", data.iloc[:, position]
-    elif hasattr(data, "iloc"):  # a pandas Series
-        known = data.name is not None
+    elif _is_series(data):
+        known = data.name not in (None, "")
         yield str(data.name if known else side), f"{side} {data.name!r}" if known else side, data
     elif _is_categorical(data):
         yield side, side, data
     else:
         yield from _array_parts(array_of(data, side), side)
+
+
+def _named(data: Any) -> Iterable[tuple[Any, Any]] | None:
+    """List the columns of what has names for them; None of anything else."""
+    if isinstance(data, Mapping):
+        return data.items()
+    if hasattr(data, "iloc") and hasattr(data, "columns"):  # a pandas DataFrame
+        return [(name, data.iloc[:, position]) for position, name in enumerate(data.columns)]
+    return arrow.columns_of(data) if arrow.is_table(data) else None
+
+
+def _is_series(data: Any) -> bool:
+    """Recognise a Series of pandas or of Polars."""
+    return hasattr(data, "iloc") or (arrow.is_column(data) and hasattr(data, "name"))
 
 
 def _is_categorical(data: Any) -> bool:

@@ -323,8 +323,8 @@ def estimate(
     """Estimate the mutual information of X and Y from n joint rows.
 
     Args:
-        x: (n, dim_x), or (n,) for one column: NumPy array, torch tensor, pandas Series or
-            DataFrame, list, or a mapping of names to columns.
+        x: (n, dim_x), or (n,) for one column: NumPy array, torch tensor, Series or DataFrame of
+            pandas or Polars, Arrow table, list, or a mapping of names to columns.
         y: (n, dim_y) or (n,), likewise; row i belongs to row i of x.
         level: of the interval, as far as the network's quantiles reach (0.98 for shipped models).
         units: 'nats' or 'bits'.

@@ -158,9 +158,10 @@ def matrix(
     them.
 
     Args:
-        frame: (n, columns): pandas DataFrame, mapping of names to columns, or array, whose columns
-            are called '0', '1', ..., or 0, 1, ...; a name that is no text may be given either as
-            it is or as text. Text and unordered pandas categories count as categories.
+        frame: (n, columns): DataFrame of pandas or Polars, Arrow table, mapping of names to
+            columns, or array, whose columns are called '0', '1', ..., or 0, 1, ...; a name that is
+            no text may be given either as it is or as text. Text and unordered categories count
+            as categories.
         target: a column or a group that everything else is held against; None for every pair.
         groups: names of groups and their columns; columns of no group are left out. Each group is
             one variable of several columns.

@@ -5,6 +5,8 @@ import decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 
@@ -34,6 +36,12 @@ def values(data, kind="auto"):
         pd.Series(NUMBERS),
         pd.Series(NUMBERS, dtype="Float64"),
         pd.DataFrame({"a": NUMBERS}),
+        pl.Series(NUMBERS),
+        pl.DataFrame({"a": NUMBERS}),
+        pa.array(NUMBERS),
+        pa.chunked_array([NUMBERS[:1], NUMBERS[1:]]),
+        pa.table({"a": NUMBERS}),
+        {"a": pl.Series(NUMBERS)},
         {"a": NUMBERS},
     ],
 )
@@ -54,11 +62,40 @@ def test_numbers_are_read_from_every_container(data):
         pd.to_timedelta([3, 1, 2, 1], unit="s"),
         np.array([2**63 + 7, 2**63 + 5, 2**63 + 6, 2**63 + 5], dtype=np.uint64),
         np.array([-(2**62) + 2, -(2**62), -(2**62) + 1, -(2**62)]),
+        pl.Series([2**62 + 2, 2**62, 2**62 + 1, 2**62]),
     ],
 )
 def test_what_has_an_order_keeps_it_to_the_last_digit(data):
-    column = data if isinstance(data, np.ndarray | torch.Tensor | list) else pd.Series(data)
+    kept = isinstance(data, np.ndarray | torch.Tensor | list | pl.Series)
+    column = data if kept else pd.Series(data)
     assert np.unique(values(column), return_inverse=True)[1].tolist() == [2, 0, 1, 0]
+
+
+def test_whole_numbers_beside_a_missing_one_keep_their_digits():
+    numbers = [2**62 + 1, None, 2**62]
+    nullable = pd.Series(numbers, dtype="Int64")
+    for data in (pl.Series(numbers), pl.DataFrame({"a": numbers}), nullable):
+        np.testing.assert_array_equal(values(data), [1, np.nan, 0])
+
+
+@pytest.mark.parametrize("made", [pl.DataFrame, lambda columns: pl.DataFrame(columns).to_arrow()])
+def test_a_frame_of_many_types_is_read_column_by_column(made):
+    days = [datetime.date(2020, 1, day) for day in (3, 1, 2)]
+    frame = made({"number": [1.5, None, 2], "word": ["b", None, "a"], "day": days})
+    found = read_columns(frame, "x")
+    assert [column.name for column in found] == ["number", "word", "day"]
+    assert [column.unordered for column in found] == [False, True, False]
+    np.testing.assert_array_equal(found[2].values, [2, 0, 1])
+
+
+def test_a_column_of_lists_in_a_polars_frame_is_named():
+    with pytest.raises(ValueError, match="x column 'b' must hold numbers or text, found list"):
+        read_columns(pl.DataFrame({"a": [1, 2], "b": [[1], [2]]}), "x")
+
+
+@pytest.mark.parametrize(("name", "called"), [("a", "a"), ("", "x")])
+def test_a_polars_series_is_called_by_its_name(name, called):
+    assert read_columns(pl.Series(name, NUMBERS), "x")[0].name == called
 
 
 def test_a_category_outside_a_series_keeps_its_order():
@@ -84,6 +121,10 @@ def test_truth_values_are_numbers():
         np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="datetime64[s]"),
         pd.Series(["2020-01-01", None, "2020-01-02"], dtype="datetime64[ns]"),
         [datetime.date(2020, 1, 1), None, datetime.date(2020, 1, 2)],
+        pl.Series([1, None, 2]),
+        pl.Series([True, None, False]),
+        pl.Series(["a", None, "b"], dtype=pl.Categorical),
+        pa.chunked_array([["a", None], ["b"]]),
         ["a", None, "b"],
         pd.Series(["a", None, "b"]),
         pd.Series(["a", None, "b"], dtype="category"),
@@ -103,6 +144,9 @@ def test_missing_values_are_nan(data):
         pd.Series(WORDS),
         pd.Series(WORDS, dtype="string"),
         pd.Series(WORDS, dtype="category"),
+        pl.Series(WORDS),
+        pl.DataFrame({"a": WORDS}, schema={"a": pl.Categorical}),
+        pa.table({"a": pa.array(WORDS).dictionary_encode()}),
     ],
 )
 def test_words_are_categories_without_an_order(data):

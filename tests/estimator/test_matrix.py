@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from mistdata import estimate, matrix
@@ -34,6 +35,12 @@ def test_every_pair_gets_what_it_would_get_alone():
     for pair in found.pairs:
         alone = ESTIMATOR(frame[pair.x], frame[pair.y])
         np.testing.assert_allclose(pair.estimate.quantiles, alone.quantiles, rtol=1e-4, atol=1e-6)
+
+
+def test_a_polars_frame_is_read_as_the_pandas_frame_is():
+    frame = table().assign(word=["b", "a", None] * 20)
+    found = ask(pl.from_pandas(frame), target="word")
+    assert found.records() == ask(frame, target="word").records()
 
 
 def test_beyond_128_rows_a_matrix_differs_from_estimates_by_what_the_docs_say():
