@@ -47,7 +47,7 @@ class Variant:
 
 
 VARIANTS = {
-    "small": Variant("as shipped"),
+    "small": Variant("its widths and settings"),
     "no rows": Variant("without the row stream", {"metrics": 0}),
     "no exchange": Variant("without pair blocks: moments and rows only", {"blocks": 0}),
     "no sum": Variant("pairs averaged, not summed, in the readout", {"additive": False}),

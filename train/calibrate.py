@@ -117,7 +117,7 @@ def coverage(quantiles: np.ndarray, mi: np.ndarray, levels: tuple[float, ...]) -
 
 
 def calibrate(
-    model: Path, recipes: tuple[Path, ...], out: Path, counts: tuple[int, ...], workers: int
+    model: Path | str, recipes: tuple[Path, ...], out: Path, counts: tuple[int, ...], workers: int
 ) -> None:
     """Fit the layer, print what it does, and write the weights with it.
 
@@ -179,7 +179,7 @@ def main(
     torch.set_num_threads(workers or os.cpu_count() or 1)
     try:
         counts = counts * len(recipes) if len(counts) == 1 else counts
-        calibrate(Path(model), recipes, out, counts, workers or os.cpu_count() or 1)
+        calibrate(model, recipes, out, counts, workers or os.cpu_count() or 1)
     except (ValueError, MistdataError, OSError) as error:
         click.echo(f"train.calibrate: {error}", err=True)
         raise SystemExit(getattr(error, "exit_code", 2)) from None

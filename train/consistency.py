@@ -49,8 +49,8 @@ def independence(ask: Estimator, store: MetaDataset, count: int) -> Figures:
     return {
         "datasets": len(pairs),
         "false alarms, q05 > 0": float(np.mean(alarms)),
-        "mean of the median": float(np.mean(medians)),
-        "95 % of the medians are below": float(np.quantile(medians, 0.95)),
+        "mean of the median, nats": float(np.mean(medians)),
+        "95 % of the medians are below, nats": float(np.quantile(medians, 0.95)),
     }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mistdata import estimator
-from mistdata.estimator import Estimate, Estimator, Network, NetworkConfig
+from mistdata.estimator import Estimate, Network, NetworkConfig
 from mistdata.estimator.checkpoint import KINDS, digest_of, load_network
-from mistdata.estimator.estimate import REVISION
+from mistdata.estimator.evaluate import quantiles_of
 from mistdata.estimator.sample import join, read_sides
 from train import reference
 from train.reference import Reference, ReferenceConfig
@@ -41,10 +41,10 @@ def build(config: NetworkConfig | ReferenceConfig) -> Network | Reference:
 
 
 class Fitted:
-    """The fit of any network as an estimator of `mistdata benchmark`, without a second opinion.
+    """The fit of any network as an estimator of `mistdata benchmark`, and nothing beside it.
 
-    `mistdata.estimate` also asks nearest neighbours; here the network answers alone, so that two
-    networks are compared and nothing beside them.
+    `mistdata.estimate` also counts tables and asks nearest neighbours; here every dataset is the
+    network's alone, so that two networks are compared.
 
     Args:
         checkpoint: folder of the fit, or its file of weights.
@@ -57,10 +57,12 @@ class Fitted:
     """
 
     def __init__(self, *, checkpoint: str) -> None:
-        self.ask = Estimator(*open_network(checkpoint))
-        self.version = f"revision {REVISION}, weights {digest_of(checkpoint)[:12]}"
+        self.network, self.training = open_network(checkpoint)
+        self.version = f"weights {digest_of(checkpoint)[:12]}"
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> Estimate:
         """Estimate from x (n, dim_x) and y (n, dim_y)."""
         sample = join(*read_sides(x, y))
-        return self.ask.answers([sample], level=LEVEL, units="nats", second=False)[0]
+        levels = self.network.config.levels
+        (row,) = quantiles_of(self.network, [sample], most=self.training.n[1])
+        return Estimate.of_quantiles(levels, row.tolist(), level=LEVEL, units="nats", n=len(x))

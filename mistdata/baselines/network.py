@@ -69,6 +69,7 @@ def network_bootstrap(
         draws = np.array([network.median(x[rows], y[rows]) for rows in drawn])
         return distribution_answer(network.median(x, y), draws)
 
+    estimate.version = network.version  # type: ignore[attr-defined]
     return estimate
 
 

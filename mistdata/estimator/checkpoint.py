@@ -172,17 +172,21 @@ def save_weights(
 def find_weights(name: Path | str) -> Path:
     """The file behind the name of shipped weights, a file, or the folder of a fit.
 
+    Args:
+        name: a shipped name, as text, comes before a path that is called alike; './small' is a
+            path, and so is every `Path`.
+
     Raises:
         ValueError: if there is none.
     """
     path = Path(name)
     shipped = SHIPPED / f"{name}.safetensors"
+    if path.name == name and shipped.is_file():
+        return shipped
     if path.is_dir() and (path / WEIGHTS).is_file():
         return path / WEIGHTS
     if path.is_file():
         return path
-    if path.name == str(name) and shipped.is_file():
-        return shipped
     known = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
     hint = did_you_mean(str(name), known)
     raise ValueError(f"{name}: no weights there (shipped: {', '.join(known) or 'none'}){hint}")

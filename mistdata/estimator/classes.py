@@ -12,7 +12,8 @@ that, n rows give
 k is 3, or what the class has. Without ties this is the estimate of Ross; of tied numbers all
 are counted that are as far as the k-th. The only row of a class tells nothing and is left out. As
 neighbours find too little in many columns, the answer is that of N(Î, (s + g)²) with Î's standard
-error s and its growth g from a quarter of the rows. Rows must be independent.
+error s and its growth g from a quarter of the rows. Of more than 4,096 rows so many are asked.
+Rows must be independent: `looks_copied` tells those that hardly are.
 
 References:
     Mutual information between discrete and continuous data sets (Ross, 2014),
@@ -30,16 +31,24 @@ import numpy.typing as npt
 import torch
 
 from mistdata.estimator.columns import Array
-from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, Opinion, ordered_scores
+from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, grown, ordered_scores
+from mistdata.estimator.normal import Normal
 from mistdata.estimator.sample import Sample
 from mistdata.estimator.tables import Symbols
 
 FEWEST, FEWEST_EACH = 100, 50  # rows in all, and for each column of numbers
 SHARE = 5  # fewest rows of a class, on average
 MOST = 4096  # rows that are asked
+# Rows look copied where at most so many more differ than numbers do, so few differ at all, and
+# the numbers are still so many, all as a share.
+ALSO, DISTINCT, MANY = 0.1, 0.9, 0.05
+COPIED = (
+    "rows repeat, and where their numbers are equal so is their category: if they are copies or"
+    " repeated measurements rather than independent, the information is less"
+)
 
 
-def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Opinion | None:
+def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Normal | None:
     """Return what neighbours find where one side is a category and the other is not.
 
     Args:
@@ -65,7 +74,19 @@ def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Opi
     scores, rows = ordered_scores(np.column_stack([alike, numbers]), MOST)
     points, codes = scores[:, 1:].numpy(), symbols.codes[rows.numpy()]
     value, error = _find(codes, points)
-    return Opinion(value, error, max(0.0, value - _find(codes[::4], points[::4])[0]))
+    return grown(value, error, _find(codes[::4], points[::4])[0])
+
+
+def looks_copied(sample: Sample) -> bool:
+    """Whether rows repeat as copies do: a category beside many numbers, equal where these are.
+
+    Args:
+        sample: of which neighbours within classes are asked.
+    """
+    n = len(sample.x)
+    whole = len(np.unique(np.concatenate([sample.x, sample.y], axis=1), axis=0))
+    numbers = max(len(np.unique(side, axis=0)) for side in (sample.x, sample.y))
+    return MANY * n < numbers and whole <= min((1 + ALSO) * numbers, DISTINCT * n)
 
 
 def _is_category(side: Array, read: int, symbols: Symbols | None) -> bool:

@@ -12,6 +12,7 @@ How the cells themselves are read is the part of `mistdata.estimator.cells`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +28,7 @@ from mistdata.estimator.cells import absent, array_of, is_text, numbers
 Kind = Literal["auto", "numeric", "category"]
 MAX_CATEGORIES = 32
 _SHOWN = 3
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -267,17 +269,20 @@ def _doubt(words: list[Any], label: str) -> str:
     """Say why words may not be meant as categories: most of them are numbers; else nothing.
 
     Raises:
-        ValueError: they are numbers with a decimal comma.
+        ValueError: they are numbers with commas.
     """
-    found = [word for word in words if _is_number(word) or _has_comma(word)]
-    if len(found) <= len(words) / 2:
+    commas = [word for word in words if _has_comma(word)]
+    if len(commas) + sum(map(_is_number, words)) <= len(words) / 2:
         return ""
-    comma = next(filter(_has_comma, found), None)
-    if comma is not None:
+    if commas:
+        grouped = all(map(_THOUSANDS.fullmatch, commas))
+        what, option = "a decimal comma", "decimal=','"
+        if grouped:
+            what, option = f"commas between thousands, or {what}", f"thousands=',' or {option}"
         raise ValueError(
-            f"{label} must hold numbers or categories, found what looks like numbers with a"
-            f" decimal comma, as {comma!r}: read the file by pandas.read_csv(..., decimal=','), or"
-            " declare the column as categories"
+            f"{label} must hold numbers or categories, found what looks like numbers with {what},"
+            f" as {commas[0]!r}: read the file by pandas.read_csv(..., {option}), or declare the"
+            " column as categories"
         )
     odd = next((word for word in words if not _is_number(word)), None)
     if odd is None:
@@ -286,12 +291,11 @@ def _doubt(words: list[Any], label: str) -> str:
 
 
 def _has_comma(word: Any) -> bool:
-    """Tell '1,5' and '1.234,5'."""
-    return (
-        isinstance(word, str)
-        and "," in word
-        and _is_number(word.replace(".", "").replace(",", "."))
-    )
+    """Tell '1,5' and '1.234,5', and '1,234,567.8'."""
+    if not isinstance(word, str) or "," not in word:
+        return False
+    decimal = word.replace(".", "").replace(",", ".")
+    return _is_number(decimal) or _THOUSANDS.fullmatch(word) is not None
 
 
 def _is_number(word: Any) -> bool:

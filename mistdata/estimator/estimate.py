@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 
 from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_network
-from mistdata.estimator.classes import between_classes
+from mistdata.estimator.classes import COPIED, between_classes, looks_copied
 from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
-from mistdata.estimator.neighbours import Opinion, second_opinion
+from mistdata.estimator.neighbours import second_opinion
 from mistdata.estimator.network import QUERIES, Network
+from mistdata.estimator.normal import Normal
 from mistdata.estimator.result import By, Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import Missing, Sample, join, read_sides
-from mistdata.estimator.tables import Counted, Symbols, bound, counted, refuted, symbols
+from mistdata.estimator.tables import Symbols, bound, counted, refuted, symbols
 
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
-REVISION = 4
+REVISION = 5
 
 
 class Estimator:
@@ -47,7 +48,7 @@ class Estimator:
         """Open shipped weights, a file of weights, or the folder of a fit.
 
         Args:
-            model: 'small' or 'base', or a path.
+            model: 'small' or 'base', or a path; './small' where a path is called so.
 
         Raises:
             ValueError: there are no weights, or they are damaged.
@@ -176,7 +177,10 @@ class Estimator:
         own, by = found
         levels = self.network.config.levels
         row = _cut(own.quantiles(levels), bound(sides, levels))
-        return self._estimate(sample, row, _of_rows(sample), by=by, **options)
+        said = _of_rows(sample)
+        if by == "neighbours" and looks_copied(sample):
+            said.append(COPIED)
+        return self._estimate(sample, row, said, by=by, **options)
 
     def _of_network(
         self,
@@ -202,7 +206,7 @@ class Estimator:
         if table is not None:
             row, by = _cut(table.raised(levels, row), limit), "table"
         elif other is not None:
-            row, by = _cut(other.normal.raised(levels, row), limit), "neighbours"
+            row, by = _cut(other.raised(levels, row), limit), "neighbours"
         said += self._outside(sample, float(row[-1]), units)
         said += [] if table is None else [_of_large_table(table, units)]
         said += [] if other is None else [_of_neighbours(other, units)]
@@ -230,7 +234,11 @@ class Estimator:
                 " rather too wide"
             )
         within = min(n, known.n[1])
-        said += known.outside(within, sample.x.shape[1], sample.y.shape[1])
+        dims = sample.x.shape[1], sample.y.shape[1]
+        beyond = known.outside(within, *dims)
+        if beyond and dims != sample.columns:
+            beyond[-1] += " (a category counts as one column for each value but the most frequent)"
+        said += beyond
         limit = known.largest(sample.x.shape[1], sample.y.shape[1])
         return said + _beyond(highest, limit, units)
 
@@ -243,7 +251,7 @@ def sides_of(sample: Sample) -> Sides:
     return symbols(sample.x), symbols(sample.y)
 
 
-def without_network(sample: Sample, sides: Sides) -> tuple[Counted, By] | None:
+def without_network(sample: Sample, sides: Sides) -> tuple[Normal, By] | None:
     """Count a small table, or ask neighbours within classes; None for all other samples.
 
     Args:
@@ -255,7 +263,7 @@ def without_network(sample: Sample, sides: Sides) -> tuple[Counted, By] | None:
     if table is not None:
         return table, "table"
     classes = between_classes(sample, x, y)
-    return None if classes is None else (classes.normal, "neighbours")
+    return None if classes is None else (classes, "neighbours")
 
 
 def _of_rows(sample: Sample) -> list[str]:
@@ -288,25 +296,25 @@ def _of_entropy(limit: float, units: Units) -> str:
     )
 
 
-def _of_large_table(table: Counted, units: Units) -> str:
+def _of_large_table(table: Normal, units: Units) -> str:
     return (
-        f"the table of the symbols holds {_found(table.value, table.error, units)}, clearly more"
-        " than the network saw: the median and the quantiles above are raised to that, those below"
-        " are the network's"
+        f"the table of the symbols holds {_found(table, units)}, clearly more than the network"
+        " saw: the median and the quantiles above are raised to that, those below are the"
+        " network's. Rows that are copies of others look the same"
     )
 
 
-def _of_neighbours(other: Opinion, units: Units) -> str:
+def _of_neighbours(other: Normal, units: Units) -> str:
     return (
-        f"nearest neighbours find {_found(other.value, other.error, units)}, clearly more than the"
-        " network, which may not have learned such a pattern: the median and the quantiles above"
-        " are raised to theirs, those below are the network's. Neighbours find rather too little,"
-        " unless the rows depend on each other"
+        f"nearest neighbours find {_found(other, units)}, clearly more than the network, which may"
+        " not have learned such a pattern: the median and the quantiles above are raised to"
+        " theirs, those below are the network's. Neighbours find rather too little, unless the"
+        " rows depend on each other"
     )
 
 
-def _found(value: float, error: float, units: Units) -> str:
-    return f"{value * per_nat(units):.2f} ± {error * per_nat(units):.2f} {units}"
+def _found(told: Normal, units: Units) -> str:
+    return f"{told.value * per_nat(units):.2f} ± {told.error * per_nat(units):.2f} {units}"
 
 
 def estimate(

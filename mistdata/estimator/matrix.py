@@ -174,9 +174,13 @@ def matrix(
         on_start: is told how many pairs there are.
         on_done: is told how many more are done.
 
+    Returns:
+        A `Matrix`: every pair with its estimate in `units`, or why there is none.
+
     Raises:
-        ValueError: a target that cannot be read, or no two columns, or a name that is not there,
-            or a column named twice.
+        ValueError: a target that cannot be read, fewer than two variables, a name that is not
+            there, a column named twice, groups that are empty, share columns or hold the target,
+            or a level, units, queries or model that are not possible.
 
     Example:
         >>> table = mistdata.matrix(frame, target="outcome")       # doctest: +SKIP
@@ -331,5 +335,6 @@ def _record(pair: Pair) -> dict[str, Any]:
         "mean": None if one is None else one.mean,
         "n": None if one is None else one.n,
         "dropped": None if one is None else one.dropped,
+        "by": None if one is None else one.by,
         "warnings": pair.reason if one is None else "; ".join(one.warnings),
     }

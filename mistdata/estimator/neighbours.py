@@ -25,16 +25,15 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mistdata.estimator.columns import Array
+from mistdata.estimator.normal import Normal
 from mistdata.estimator.prepare import evenly, hashed_order, prepared, rank
 from mistdata.estimator.sample import Sample
-from mistdata.estimator.tables import Counted
 
 COLUMNS = 8  # most columns of X and Y together: in more, neighbours are far and find little
 FEWEST = 50  # rows below which they tell nothing
@@ -43,31 +42,13 @@ ROWS, SUSPECTED = 512, 0.75  # rows compared at first, and the quantile that the
 MORE, REFUTED = 2048, 0.95  # to be asked for more, and what these must exceed,
 CLEAR = 3.0  # by so many standard errors
 K = 3
-ALIKE = 1.3  # rows close by have like terms: error of their mean over that of independent terms
+# Rows close by have like terms: the error of their mean over that of independent terms. With it
+# the intervals of normal classes hold (tests/estimator/test_classes.py).
+ALIKE = 1.3
 NOISE = 1e-9  # that breaks ties
 
 
-class Opinion(NamedTuple):
-    """What the neighbours of m rows find, in nats.
-
-    Attributes:
-        value: Î_m; it may be negative.
-        error: its standard error.
-        growth: Î_m - Î_(m/4) where positive. The error of fine patterns in two columns halves from
-            m/4 to m, so as much again is missing.
-    """
-
-    value: float
-    error: float
-    growth: float
-
-    @property
-    def normal(self) -> Counted:
-        """As a distribution: N(value, (error + growth)²)."""
-        return Counted(self.value, self.error + self.growth)
-
-
-def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) -> Opinion | None:
+def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) -> Normal | None:
     """Return what nearest neighbours find, where that refutes the network.
 
     Args:
@@ -94,7 +75,20 @@ def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) ->
     value, error = scores.find(rows)
     if value - CLEAR * error <= refuted:
         return None
-    return Opinion(value, error, max(0.0, value - scores.find(rows // 4)[0]))
+    return grown(value, error, scores.find(rows // 4)[0])
+
+
+def grown(value: float, error: float, quarter: float) -> Normal:
+    """Return what neighbours tell: N(Î_m, (s + g)²), g = max(0, Î_m - Î_(m/4)).
+
+    The error of fine patterns in two columns halves from m/4 to m rows: as much again is missing.
+
+    Args:
+        value: Î of m rows.
+        error: its standard error s.
+        quarter: Î of a quarter of them.
+    """
+    return Normal(value, error + max(0.0, value - quarter))
 
 
 def ordered_scores(values: Array, most: int) -> tuple[Tensor, Tensor]:

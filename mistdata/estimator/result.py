@@ -21,8 +21,9 @@ class Estimate:
 
     The quantiles are those of a posterior predictive: among the datasets of the training store
     that look like this one, a share `level` has its true value within `interval`. It is not a
-    confidence interval for one fixed distribution. Where a warning says that neighbours find more,
-    the quantiles from the median on are theirs, and no such share is promised.
+    confidence interval for one fixed distribution. An answer that is not the network's promises no
+    such share: its quantiles are those of a normal distribution around an estimate, max(0, N), or,
+    where a warning says that the network's were raised, only those from the median on.
 
     Args:
         median: the point estimate, in `units`.
@@ -36,9 +37,9 @@ class Estimate:
         warnings: one sentence for everything that the number alone does not say.
         levels: of the quantiles.
         quantiles: at these levels, in `units`.
-        by: whose answer it is: of the 'network'; raised by nearest 'neighbours', or theirs alone
-            beside a category; or counted in a 'table' of symbols. What is not the network's has
-            the quantiles of a normal distribution.
+        by: whose answer it is: of the 'network'; of nearest 'neighbours', beside a category or
+            where they raised the network's; or of a 'table' of symbols, small enough to be counted
+            or raising the network's. A raised answer has a warning.
     """
 
     median: float
@@ -122,7 +123,7 @@ class Estimate:
 
     def __str__(self) -> str:
         notes = f", {self.dropped} dropped" if self.dropped else ""
-        notes += {"network": "", "neighbours": ", neighbours", "table": ", counted"}[self.by]
+        notes += "" if self.by == "network" else f", by {self.by}"
         first = (
             f"{self.median:.3f} {self.units}, {100 * self.level:g} % interval {self.lower:.3f} to"
             f" {self.upper:.3f} ({self.n} rows{notes})"

@@ -4,20 +4,21 @@ Where X and Y take so few values that a cell of their table has five rows on ave
 as good as any estimate can be, whatever the pattern (an exclusive or, a rare symbol, a copy). With
 counts c_ab of n rows, margins c_a and c_b, and ℓ_ab = ln(n c_ab / (c_a c_b)),
 
-    Î = (1/n) Σ_ab c_ab ℓ_ab - B / 2n
-    σ² = [Var(ℓ) / n + m / 2n²] (1 + 2K/n) + [(m - m₀) / 4n]²
+    Î = (1/n) Σ_ab c_ab ℓ_ab - (b + b₀) / 2
+    σ² = [Var(ℓ) / n + min(m, n) / 2n²] (1 + 2 min(K, n) / n) + [(b - b₀) / 2]²
+    b = min(m / 2n, ln(1 + m / (n - 1))),   b₀ = (K_o - K_x - K_y + 1) / 2n
 
-with K cells, m = (K_x - 1)(K_y - 1), right for the bias where every cell can occur, m₀ = (occupied
-cells) - K_x - K_y + 1, right where the others never do, and B the mean of the two. m / 2n² is the
-variance under independence, where that of ℓ vanishes; 2K/n is for what the counts of few rows
-leave unknown, and the last term for what is not known of the bias: on random tables of 2 × 2 to
-8 × 8 cells, on copies and on skewed counts the 90 % intervals then hold for 88 % or more
-(`tests/estimator/test_tables.py`).
+with K cells, K_o of them occupied, and m = (K_x - 1)(K_y - 1). b is the bias where every cell can
+occur (under independence the first term of Î is not more than ln(1 + m / (n - 1)) on average), b₀
+where the empty ones never do. m / 2n² is the variance under independence, where that of ℓ
+vanishes; 2K/n is for what the counts of few rows leave unknown, and the last term for what is not
+known of the bias: on random tables of 2 × 2 to 8 × 8 cells, on copies and on skewed counts the
+90 % intervals then hold for 88 % or more (`tests/estimator/test_tables.py`).
 
-A table of more cells is left to the network, unless it refutes it: under independence the first
-term of Î is at most ln(1 + m / (n - 1)) on average, so what exceeds that is information. Where it
-exceeds it by more than the network's 95 % quantile and three standard errors, the median and the
-quantiles above are raised to those of N(Î, σ²).
+A table of more cells is left to the network, unless it refutes it: what the first term of Î
+exceeds ln(1 + m / (n - 1)) by is information. Where that is more than the network's 95 % quantile
+by three standard errors, the median and the quantiles above are raised to those of N(Î, σ²). Rows
+that are copies of others look the same.
 
 And as I(X; Y) ≤ min(H(X), H(Y)), a side that takes few values bounds every answer: by its entropy,
 with the bias (K - 1) / 2n of counting added, and its error √(Var(ln c) / n).
@@ -37,41 +38,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mistdata.estimator.columns import Array
+from mistdata.estimator.normal import Normal
 
 ROWS = 5  # fewest rows for each cell of a table that is counted
 FEW = 2  # fewest rows for each value of a side that bounds the answer; of two values, any number
 REFUTED, CLEAR = 0.95, 3.0  # quantile that a refutation exceeds, by so many standard errors
-
-
-class Counted(NamedTuple):
-    """What counting tells, in nats: a normal distribution."""
-
-    value: float
-    error: float
-
-    def quantiles(self, levels: Sequence[float]) -> Array:
-        """Return the quantiles max(0, value + z error): (levels,)."""
-        at = torch.tensor(levels, dtype=torch.float64, device="cpu")
-        normal = torch.special.ndtri(at).numpy()
-        return np.asarray(np.maximum(0.0, self.value + self.error * normal))
-
-    def raised(self, levels: Sequence[float], quantiles: Array) -> Array:
-        """Raise the median and what lies above to these quantiles.
-
-        Lower ones stay, so that the interval holds both opinions.
-
-        Args:
-            levels: of the quantiles.
-            quantiles: of the network, (levels,) in nats.
-
-        Returns:
-            (levels,), non-decreasing.
-        """
-        higher = np.maximum(quantiles, self.quantiles(levels))
-        return np.where(np.array(levels) >= 0.5, higher, quantiles)
 
 
 class Symbols(NamedTuple):
@@ -85,18 +58,18 @@ class Symbols(NamedTuple):
     codes: npt.NDArray[np.int64]
     size: int
 
-    def entropy(self) -> Counted:
+    def entropy(self) -> Normal:
         """Return the entropy of the side."""
         n = len(self.codes)
         share = np.bincount(self.codes) / n
         surprise = -np.log(share)
         value = float(share @ surprise)
         spread = float(share @ (surprise - value) ** 2)
-        return Counted(value + (self.size - 1) / (2 * n), (spread / n) ** 0.5)
+        return Normal(value + (self.size - 1) / (2 * n), (spread / n) ** 0.5)
 
 
 def symbols(side: Array) -> Symbols | None:
-    """Number the values of a side; None where there are more than two, and n / 2.
+    """Number the values of a side; None where there are more than max(2, n / 2).
 
     Args:
         side: (n, columns).
@@ -114,7 +87,7 @@ def symbols(side: Array) -> Symbols | None:
     return Symbols(codes, count)
 
 
-def counted(x: Symbols, y: Symbols) -> Counted | None:
+def counted(x: Symbols, y: Symbols) -> Normal | None:
     """Return the information of X and Y from their table; None where it has too many cells.
 
     Args:
@@ -126,7 +99,7 @@ def counted(x: Symbols, y: Symbols) -> Counted | None:
     return _Table.of(x, y).information()
 
 
-def refuted(x: Symbols, y: Symbols, levels: Sequence[float], quantiles: Array) -> Counted | None:
+def refuted(x: Symbols, y: Symbols, levels: Sequence[float], quantiles: Array) -> Normal | None:
     """Return the information from a table of any size, where that refutes the network.
 
     Args:
@@ -139,8 +112,7 @@ def refuted(x: Symbols, y: Symbols, levels: Sequence[float], quantiles: Array) -
         None where the network is not refuted.
     """
     table = _Table.of(x, y)
-    chance = float(np.log1p(table.freedom / (table.n - 1)))
-    sure = table.plain - chance - CLEAR * (table.variance / table.n) ** 0.5
+    sure = table.plain - table.chance - CLEAR * (table.variance / table.n) ** 0.5
     return table.information() if sure > np.interp(REFUTED, levels, quantiles) else None
 
 
@@ -153,7 +125,7 @@ class _Table(NamedTuple):
         plain: mean of ℓ over the rows.
         variance: of ℓ over the rows.
         freedom: m.
-        least: m₀.
+        least: K_o - K_x - K_y + 1.
     """
 
     n: int
@@ -180,13 +152,18 @@ class _Table(NamedTuple):
             least=len(counts) - x.size - y.size + 1,
         )
 
-    def information(self) -> Counted:
+    @property
+    def chance(self) -> float:
+        """Most that the plain estimate is on average where X and Y are independent."""
+        return float(np.log1p(self.freedom / (self.n - 1)))
+
+    def information(self) -> Normal:
         """Î and σ."""
-        n, middle = self.n, (self.freedom + self.least) / 2
-        sampling = self.variance / n + self.freedom / (2 * n * n)
-        unknown = (self.freedom - middle) / (2 * n)
-        variance = sampling * (1 + 2 * self.cells / n) + unknown**2
-        return Counted(self.plain - middle / (2 * n), variance**0.5)
+        n = self.n
+        most, least = min(self.freedom / (2 * n), self.chance), self.least / (2 * n)
+        sampling = self.variance / n + min(self.freedom, n) / (2 * n * n)
+        variance = sampling * (1 + 2 * min(self.cells, n) / n) + ((most - least) / 2) ** 2
+        return Normal(self.plain - (most + least) / 2, variance**0.5)
 
 
 def bound(sides: Sequence[Symbols | None], levels: Sequence[float]) -> Array | None:

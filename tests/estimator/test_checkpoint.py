@@ -1,6 +1,7 @@
 """A file of weights gives back what was saved, and says what is wrong with a broken one."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,3 +98,13 @@ def test_a_later_schema_is_refused(folder, monkeypatch):
     monkeypatch.setattr("mistdata.estimator.checkpoint.SCHEMA", 1)
     with pytest.raises(ValueError, match="schema must be 1, got 2"):
         load_network(folder)
+
+
+def test_shipped_names_come_before_paths_of_the_same_name(tmp_path, monkeypatch):
+    shipped = find_weights("small")
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "weights.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_weights("small") == shipped
+    for path in ("./small", Path("small"), tmp_path / "small"):
+        assert find_weights(path).samefile(tmp_path / "small" / "weights.safetensors")

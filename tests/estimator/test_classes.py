@@ -135,3 +135,14 @@ def test_scores_of_features_see_classes():
     table = mistdata.matrix({"a": features[:, 0], "b": features[:, 1], "word": words})
     found = {(pair.x, pair.y): pair.estimate for pair in table.pairs}
     assert found["a", "word"].median == pytest.approx(told, abs=1e-9)
+
+
+def test_repeated_measurements_are_told_from_counts():
+    rng = np.random.default_rng(9)
+    subjects, groups = rng.normal(size=250), rng.integers(0, 2, 250)
+    found = mistdata.estimate(np.repeat(subjects, 4), np.repeat(groups, 4))
+    assert found.by == "neighbours" and found.lower < 0.01
+    assert "rows repeat" in found.warnings[-1]
+    counts = rng.poisson(3000, 1000)  # some 200 values, which repeat of themselves
+    found = mistdata.estimate(counts, rng.integers(0, 2, 1000))
+    assert found.by == "neighbours" and not found.warnings and found.lower == 0

@@ -219,6 +219,13 @@ MANY = [f"w{i}" for i in range(MAX_CATEGORIES + 1)]
         (["3", "7"], "numeric", "as '3', '7'; they are numbers stored as text: convert them"),
         (["1,5", "2,1"], "auto", r"decimal comma, as '1,5': .* pandas\.read_csv\(.*decimal=','\)"),
         (["1,5", "2", "3", "n.a."], "auto", "with a decimal comma, as '1,5'"),
+        (["1,234", "987", "12,500"], "auto", "between thousands, or .* thousands=',' or decimal="),
+        (
+            ["1,234,567", "2,000,000.5", "n.a."],
+            "auto",
+            "commas between thousands.* as '1,234,567'",
+        ),
+        (["1,234", "0,5"], "auto", r"with a decimal comma, .*\(\.\.\., decimal=','\)"),
         (["1.234,5", "-2,1"], "numeric", "with a decimal comma, as '-2,1'"),
         ({"a": WORDS}, "numeric", "x column 'a' must hold numbers, found text .*, as 'a', 'b'"),
         ({"a": NUMBERS, "b": [1, 2]}, "auto", "x column 'b' must have 4 rows like x column 'a'"),

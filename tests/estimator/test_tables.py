@@ -161,6 +161,33 @@ def test_a_large_table_refutes_a_network_that_sees_nothing_in_it(pattern, model)
     assert list(found.quantiles) == sorted(found.quantiles)
 
 
+@pytest.mark.parametrize("count", [60, 100, 150, 300])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_tables_of_a_few_rows_a_symbol_hold_the_truth(count, noise):
+    """An invertible map of which a share of the rows knows nothing: hardly a cell has two rows."""
+    rng = np.random.default_rng(16)
+    kept = 1 - noise + noise / count
+    truth = math.log(count) + kept * math.log(kept)
+    truth += noise and (1 - kept) * math.log(noise / count)
+    held = []
+    for _ in range(50):
+        x = rng.integers(0, count, 1000)
+        y = np.where(rng.random(1000) < noise, rng.integers(0, count, 1000), 7919 * x % count)
+        found = refuted(symbols(column(x)), symbols(column(y)), LEVELS, np.zeros(len(LEVELS)))
+        low, middle, high = found.quantiles(LEVELS)
+        held.append(low <= truth <= high)
+        assert middle > 0.55 * truth
+    assert np.mean(held) > 0.9
+
+
+def test_copied_rows_that_refute_leave_the_lower_end_and_say_so():
+    rng = np.random.default_rng(17)
+    x, y = rng.normal(size=(2, 500))
+    found = mistdata.estimate(np.tile(x, 2), np.tile(y, 2))
+    assert found.lower < 0.05 and 0 < found.median < math.log(500)
+    assert found.by == "network" or "copies of others" in found.warnings[-1]
+
+
 @pytest.mark.parametrize(("kx", "ky", "n"), [(20, 20, 100), (30, 30, 1000), (50, 3, 100)])
 @pytest.mark.parametrize("skew", [0.0, 1.5])
 def test_independent_symbols_of_large_tables_refute_nothing(kx, ky, n, skew):
@@ -221,7 +248,7 @@ def test_counted_answers_say_so_and_speak_only_of_the_rows():
     x[3] = np.nan
     found = mistdata.estimate(x, np.roll(x, 1))
     assert found.by == "table" and str(found).startswith("0.000 nats")
-    assert "(19998 rows, 2 dropped, counted)" in str(found)
+    assert "(19998 rows, 2 dropped, by table)" in str(found)
     assert len(found.warnings) == 1 and "missing value" in found.warnings[0]
 
 

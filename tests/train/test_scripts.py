@@ -127,14 +127,16 @@ def test_a_fit_of_another_recipe_is_not_taken_for_the_one_asked_for(tmp_path):
 
 
 def test_a_table_says_that_it_is_of_earlier_version():
-    def document(version):
-        found = {"name": "small", "version": version}
+    def document(version, name="small", **run):
+        found = {"name": name, "version": version, **run}
         return {"estimators": [found, {"name": "cca", "version": "0.1.0"}]}
 
-    now = Network(checkpoint="small").version
-    assert not results.of_earlier_version(document(now))
-    said = results.of_earlier_version(document("0.1.0, weights 0123456789ab"))
-    assert "an earlier version" in said and "`small` (0.1.0, weights 0123456789ab)" in said
+    now, then = Network(checkpoint="small").version, "0.1.0, weights 0123456789ab"
+    bootstrap = {"estimator": "network-bootstrap", "options": {}}
+    for name, run in (("small", {}), ("small × 50", {"estimator": "small"}), ("b", bootstrap)):
+        assert not results.of_earlier_version(document(now, name, **run))
+        said = results.of_earlier_version(document(then, name, **run))
+        assert "an earlier version" in said and f"`{name}` ({then})" in said
 
 
 def test_consistency_says_that_it_is_of_earlier_version():
