@@ -319,10 +319,6 @@ def require_device(device: str) -> None:
 @click.option("--validation", metavar="SPLIT", help="Held-out split [validation or test].")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Peak of the learning rate.")
 @click.option(
-    "--fold", type=click.FloatRange(0, 1),
-    help="Share of the batches of at most 8 columns that are folded [0.25].",
-)  # fmt: skip
-@click.option(
     "--begin", metavar="WEIGHTS",
     help="Begin with these weights, e.g. small: to fine-tune them, or to grow a deeper network.",
 )  # fmt: skip
@@ -346,7 +342,6 @@ def main(
     seed: int,
     validation: str | None,
     rate: float | None,
-    fold: float | None,
     begin: str | None,
     resume: bool,
     device: str,
@@ -363,8 +358,7 @@ def main(
     torch.set_num_threads(1)
     try:
         require_device(device)
-        given = {"learning_rate": rate, "fold": fold}
-        settings = SETTINGS.get(size, {}) | {k: v for k, v in given.items() if v is not None}
+        settings = SETTINGS.get(size, {}) | ({} if rate is None else {"learning_rate": rate})
         config = FitConfig(CONFIGS[size], seed=seed, steps=steps, minutes=minutes, **settings)
         data = open_data(
             stores, streams, weights, config, validation=validation, keep=keep, device=device,

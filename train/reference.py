@@ -51,7 +51,6 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 1.1e-4,
     "weight_decay": 8.7e-6,
     "affine": 0.0,
-    "fold": 0.0,
 }
 
 

@@ -28,7 +28,6 @@ from mistdata.estimator.checkpoint import (
     write_atomically,
 )
 from mistdata.estimator.pairs import PairBlock
-from train.folds import foldable, folded
 from train.gradients import Gradients, Work
 from train.loader import Batch, Source
 from train.networks import build, open_network
@@ -79,7 +78,6 @@ class FitConfig:
         clip: largest norm of the gradient.
         average: largest decay of the exponential moving average of the weights.
         reflect: reflect random columns (z → -z keeps the mutual information).
-        fold: share of the batches of few columns that are folded, see `folds.py`.
         begin: sha256 of the weights that the fit began with, see `Trainer.begin_with`.
     """
 
@@ -102,7 +100,6 @@ class FitConfig:
     clip: float = 1.0
     average: float = 0.998
     reflect: bool = True
-    fold: float = 0.25
     begin: str = ""
 
     def __post_init__(self) -> None:
@@ -240,8 +237,6 @@ class Trainer:
             signs = torch.from_numpy(drawn.astype(np.float32))
         prep = "affine" if rng.random() < self.config.affine else "rank"
         comparisons = self.config.comparisons * (4 if rng.random() < 0.25 else 1) // columns
-        if foldable(n, columns) and rng.random() < self.config.fold:
-            batch = batch._replace(values=folded(batch.values, rng))
         return Work(batch, signs, prep, max(32, comparisons // n))
 
     def _advance(self, gathered: Sequence[Work], gradients: Gradients) -> dict[str, float]:

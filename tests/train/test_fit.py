@@ -334,11 +334,10 @@ def test_a_misspelt_choice_gets_a_suggestion():
 
 def test_the_command_line_reports_and_refuses_in_one_line(small_store, tmp_path):
     arguments = ["--store", str(small_store), "--out", str(tmp_path / "a"), "--threads", "1",
-                 "--fold", "0", "--rate", "0.002"]  # fmt: skip
+                 "--rate", "0.002"]  # fmt: skip
     result = CliRunner().invoke(main, [*arguments, "--steps", "2"])
     assert result.exit_code == 0, result.output
-    recipe = load_network(tmp_path / "a")[1].recipe
-    assert (recipe["fold"], recipe["learning_rate"]) == (0, 0.002)
+    assert load_network(tmp_path / "a")[1].recipe["learning_rate"] == 0.002
     assert re.search(r"network: pinball .* MSE .* covered", result.output)
     result = CliRunner().invoke(main, [*arguments, "--steps", "3", "--resume"])
     assert result.exit_code == 2
