@@ -24,14 +24,12 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mistdata.estimator.columns import Array
-from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, grown, ordered_scores
+from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, grown, ordered_scores, tree_of
 from mistdata.estimator.normal import Normal
 from mistdata.estimator.sample import Sample
 from mistdata.estimator.tables import Symbols
@@ -104,7 +102,7 @@ def _find(codes: npt.NDArray[np.int64], points: Array) -> tuple[float, float]:
         rows = np.flatnonzero(found == number)
         radius[rows], near[rows] = _within(points[rows])
     told = size > 1
-    all_near = _tree(points).query_ball_point(
+    all_near = tree_of(points).query_ball_point(
         points[told], radius[told], p=np.inf, return_length=True
     )
     terms = _digamma(near[told]) - _digamma(all_near - 1) - _digamma(size[told])
@@ -114,17 +112,11 @@ def _find(codes: npt.NDArray[np.int64], points: Array) -> tuple[float, float]:
 
 def _within(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     """Distance of every row to its k-th nearest, and how many others are not farther."""
-    tree = _tree(points)
+    tree = tree_of(points)
     nearest = min(K, len(points) - 1) + 1  # a row is nearest to itself
     radius: Array = tree.query(points, k=[nearest], p=np.inf)[0][:, 0]
     near = tree.query_ball_point(points, radius, p=np.inf, return_length=True)
     return radius, near - 1
-
-
-def _tree(points: Array) -> Any:
-    from scipy.spatial import KDTree  # most estimates do without
-
-    return KDTree(points)
 
 
 def _digamma(counts: npt.NDArray[np.int64]) -> Array:

@@ -16,7 +16,7 @@ from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_
 from mistdata.estimator.classes import COPIED, between_classes, looks_copied
 from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
-from mistdata.estimator.neighbours import second_opinion
+from mistdata.estimator.neighbours import second_opinion, weighed
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.normal import Normal
 from mistdata.estimator.result import By, Estimate, Units, check_level, check_units, per_nat
@@ -203,10 +203,13 @@ class Estimator:
         x, y = sides
         table = None if x is None or y is None else refuted(x, y, levels, row)
         other = second_opinion(sample, levels, row) if second and table is None else None
+        both = weighed(sample, levels, row) if second and table is None is other else None
         if table is not None:
             row, by = _cut(table.raised(levels, row), limit), "table"
         elif other is not None:
             row, by = _cut(other.raised(levels, row), limit), "neighbours"
+        elif both is not None:
+            row, by = _cut(both, limit), "both"
         said += self._outside(sample, float(row[-1]), units)
         said += [] if table is None else [_of_large_table(table, units)]
         said += [] if other is None else [_of_neighbours(other, units)]

@@ -11,7 +11,8 @@ from typing import Literal, Self, get_args
 import numpy as np
 
 Units = Literal["nats", "bits"]
-By = Literal["network", "neighbours", "table"]
+By = Literal["network", "neighbours", "both", "table"]
+_NAMES = {"both": "network and neighbours"}
 _PER_NAT: dict[str, float] = {"nats": 1.0, "bits": 1 / math.log(2)}
 
 
@@ -22,8 +23,9 @@ class Estimate:
     The quantiles are those of a posterior predictive: among the datasets of the training store
     that look like this one, a share `level` has its true value within `interval`. It is not a
     confidence interval for one fixed distribution. An answer that is not the network's promises no
-    such share: its quantiles are those of a normal distribution around an estimate, max(0, N), or,
-    where a warning says that the network's were raised, only those from the median on.
+    such share: its quantiles are those of a normal distribution around an estimate, max(0, N); or
+    weighed means of those and the network's; or, where a warning says that the network's were
+    raised, only those from the median on.
 
     Args:
         median: the point estimate, in `units`.
@@ -38,8 +40,9 @@ class Estimate:
         levels: of the quantiles.
         quantiles: at these levels, in `units`.
         by: whose answer it is: of the 'network'; of nearest 'neighbours', beside a category or
-            where they raised the network's; or of a 'table' of symbols, small enough to be counted
-            or raising the network's. A raised answer has a warning.
+            where they raised the network's; of 'both', weighed, in up to three columns; or of a
+            'table' of symbols, small enough to be counted or raising the network's. A raised
+            answer has a warning.
     """
 
     median: float
@@ -123,7 +126,7 @@ class Estimate:
 
     def __str__(self) -> str:
         notes = f", {self.dropped} dropped" if self.dropped else ""
-        notes += "" if self.by == "network" else f", by {self.by}"
+        notes += "" if self.by == "network" else f", by {_NAMES.get(self.by, self.by)}"
         first = (
             f"{self.median:.3f} {self.units}, {100 * self.level:g} % interval {self.lower:.3f} to"
             f" {self.upper:.3f} ({self.n} rows{notes})"

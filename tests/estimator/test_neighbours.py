@@ -10,7 +10,15 @@ import mistdata
 from mistdata.baselines.neighbours import ksg
 from mistdata.estimator import Estimator
 from mistdata.estimator.config import LEVELS
-from mistdata.estimator.neighbours import FEWEST, _Scores, second_opinion
+from mistdata.estimator.neighbours import (
+    FEWEST,
+    _apart,
+    _Scores,
+    _terms,
+    _terms_of_trees,
+    second_opinion,
+    weighed,
+)
 from mistdata.estimator.prepare import rank, scores_of_ranks
 from mistdata.estimator.sample import Sample
 
@@ -153,3 +161,73 @@ def test_categories_count_as_one_column_each():
     found = mistdata.estimate(number, label, y_kind="category")
     assert found.lower < math.log(10) < found.upper + 0.02 < math.log(10) + 0.05
     assert found.median == pytest.approx(math.log(10), abs=0.15)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize("digits", [8, 1])
+def test_trees_find_what_all_distances_find(columns, digits):
+    values = np.random.default_rng(5).standard_normal((600, columns)).round(digits)
+    scores = _Scores(values, 1)
+    every = _terms(_apart(scores._x), _apart(scores._y))
+    assert torch.equal(_terms_of_trees(scores._x, scores._y), every)
+
+
+def additive(rng, n, width):
+    """Y = X + N, both uniform, N of half-width w ≤ 1/2: I = w + ln(1 / 2w) nats."""
+    x = rng.random(n)
+    return x, x + width * rng.uniform(-1, 1, n), width + math.log(1 / (2 * width))
+
+
+@pytest.mark.parametrize("model", ["small", "base"])
+def test_of_two_columns_both_are_asked_and_are_nearer_to_the_truth_than_the_network(model):
+    """Of the additive noise of bmi-40 and of normal pairs, 2,000 rows."""
+    rng, estimator = np.random.default_rng(6), Estimator.load(model)
+    ours, alone, held = [], [], []
+    for turn in range(24):
+        if turn % 2:
+            x, y, truth = additive(rng, 2000, 10 ** rng.uniform(-1.3, -0.4))
+        else:
+            rho = rng.uniform(-0.95, 0.95)
+            x, noise = rng.standard_normal((2, 2000))
+            y, truth = rho * x + (1 - rho**2) ** 0.5 * noise, -0.5 * math.log(1 - rho**2)
+        found = estimator(x, y)
+        assert found.by == "both" and "by network and neighbours" in str(found)
+        assert list(found.quantiles) == sorted(found.quantiles)
+        (network,) = estimator.answers([Sample(x[:, None], y[:, None])], level=0.9, units="nats")
+        ours.append(abs(found.median - truth))
+        alone.append(abs(network.median - truth))
+        held.append(found.lower <= truth <= found.upper)
+    assert np.mean(ours) < 0.7 * np.mean(alone)
+    assert np.mean(ours) < 0.05
+    assert np.mean(held) >= 0.75
+
+
+def test_weights_are_those_of_the_two_errors():
+    """A network that is sure keeps its answer, one that knows nothing takes the neighbours'."""
+    x, y = np.random.default_rng(7).standard_normal((2, 500, 1))
+    sample = Sample(x, x + y)
+    sure, open_ = np.full(len(LEVELS), 0.2), 10 * np.array(LEVELS)
+    assert weighed(sample, LEVELS, sure) == pytest.approx(sure)
+    scores = _Scores(np.concatenate([x, x + y], axis=1), 1)
+    (value, error), quarter = scores.find(500), scores.find(125)[0]
+    error += max(0.0, value - quarter)
+    own = 2 * 9 / 3.29
+    share = own**2 / (own**2 + error**2)
+    middle = LEVELS.index(0.5)
+    expected = share * value + (1 - share) * open_[middle]
+    assert weighed(sample, LEVELS, open_)[middle] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (lambda r: r.standard_normal((99, 1)), lambda r: r.standard_normal((99, 1))),
+        (lambda r: r.standard_normal((500, 2)), lambda r: r.standard_normal((500, 2))),
+        (lambda r: r.standard_normal((500, 1)), lambda r: r.poisson(50, (500, 1)) * 1.0),
+        (lambda r: np.tile(r.standard_normal((250, 1)), (2, 1)), lambda r: r.random((500, 1))),
+    ],
+    ids=["short", "wide", "counts", "repeats"],
+)
+def test_other_samples_are_not_weighed(x, y):
+    rng = np.random.default_rng(8)
+    assert weighed(Sample(x(rng), y(rng)), LEVELS, np.array(LEVELS)) is None
