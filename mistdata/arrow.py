@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 def is_table(data: Any) -> bool:
     """Recognise what shows its columns as Arrow."""
-    return is_column(data) and hasattr(data, "columns")
+    return _is_arrow(data) and hasattr(data, "columns")
 
 
 def is_column(data: Any) -> bool:
     """Recognise what shows its cells as Arrow."""
-    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+    return _is_arrow(data) and not hasattr(data, "columns")
 
 
 def columns_of(data: Any) -> Iterator[tuple[str, Any]]:
@@ -57,6 +57,10 @@ def array_of(data: Any) -> npt.NDArray[Any]:
         except pa.ArrowInvalid:  # whole numbers that float64 leaves out
             return _objects(column)
     return np.from_dlpack(column.combine_chunks())
+
+
+def _is_arrow(data: Any) -> bool:
+    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
 
 
 def _objects(column: Any) -> npt.NDArray[Any]:

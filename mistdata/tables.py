@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mistdata.arrow import array_of
+from mistdata.arrow import array_of, columns_of
 from mistdata.errors import MistdataError, did_you_mean
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -190,7 +190,7 @@ def _of_arrow(table: Any, path: Path) -> Columns:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise TableError(f"{path}: every column must have its own name, found {twice!r} twice")
-    return {name: array_of(table.column(name)) for name in names}
+    return {name: array_of(column) for name, column in columns_of(table)}
 
 
 def _npy(path: Path) -> Columns:

@@ -41,7 +41,7 @@ def array_of(raw: Any, label: str) -> npt.NDArray[Any]:
     """
     if hasattr(raw, "iloc") and hasattr(raw, "dtype"):  # a pandas Series
         array = _of_pandas(raw)
-    elif arrow.is_column(raw) and not arrow.is_table(raw):
+    elif arrow.is_column(raw):
         array = arrow.array_of(raw)
     elif hasattr(raw, "detach"):
         array = _of_torch(raw, label)

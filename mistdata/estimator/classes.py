@@ -29,7 +29,15 @@ import numpy.typing as npt
 import torch
 
 from mistdata.estimator.columns import Array
-from mistdata.estimator.neighbours import ALIKE, COLUMNS, K, grown, ordered_scores, tree_of
+from mistdata.estimator.neighbours import (
+    ALIKE,
+    COLUMNS,
+    DISTINCT,
+    K,
+    grown,
+    ordered_scores,
+    tree_of,
+)
 from mistdata.estimator.normal import Normal
 from mistdata.estimator.sample import Sample
 from mistdata.estimator.tables import Symbols
@@ -37,9 +45,9 @@ from mistdata.estimator.tables import Symbols
 FEWEST, FEWEST_EACH = 100, 50  # rows in all, and for each column of numbers
 SHARE = 5  # fewest rows of a class, on average
 MOST = 4096  # rows that are asked
-# Rows look copied where at most so many more differ than numbers do, so few differ at all, and
-# the numbers are still so many, all as a share.
-ALSO, DISTINCT, MANY = 0.1, 0.9, 0.05
+# Rows look copied where few differ at all, at most so many more than numbers do, and these are
+# still so many, both as a share.
+ALSO, MANY = 0.1, 0.05
 COPIED = (
     "rows repeat, and where their numbers are equal so is their category: if they are copies or"
     " repeated measurements rather than independent, the information is less"
@@ -82,7 +90,7 @@ def looks_copied(sample: Sample) -> bool:
         sample: of which neighbours within classes are asked.
     """
     n = len(sample.x)
-    whole = len(np.unique(np.concatenate([sample.x, sample.y], axis=1), axis=0))
+    whole = len(np.unique(sample.values, axis=0))
     numbers = max(len(np.unique(side, axis=0)) for side in (sample.x, sample.y))
     return MANY * n < numbers and whole <= min((1 + ALSO) * numbers, DISTINCT * n)
 

@@ -192,28 +192,16 @@ class Estimator:
         level: float,
         units: Units,
     ) -> Estimate:
-        """Bring together what the network says, what bounds it, and what neighbours find."""
+        """Bring together what the network says, what bounds it, and what is known beside it."""
         levels: Sequence[float] = self.network.config.levels
-        by: By = "network"
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
         if limit is not None and row[middle] > limit[middle]:
             said.append(_of_entropy(float(limit[middle]), units))
+        row, by, told = _beside(sample, sides, levels, _cut(row, limit), second, units)
         row = _cut(row, limit)
-        x, y = sides
-        table = None if x is None or y is None else refuted(x, y, levels, row)
-        other = second_opinion(sample, levels, row) if second and table is None else None
-        both = weighed(sample, levels, row) if second and table is None is other else None
-        if table is not None:
-            row, by = _cut(table.raised(levels, row), limit), "table"
-        elif other is not None:
-            row, by = _cut(other.raised(levels, row), limit), "neighbours"
-        elif both is not None:
-            row, by = _cut(both, limit), "both"
         said += self._outside(sample, float(row[-1]), units)
-        said += [] if table is None else [_of_large_table(table, units)]
-        said += [] if other is None else [_of_neighbours(other, units)]
-        return self._estimate(sample, row, said, by=by, level=level, units=units)
+        return self._estimate(sample, row, said + told, by=by, level=level, units=units)
 
     def _estimate(self, sample: Sample, row: Array, said: list[str], **options: Any) -> Estimate:
         return Estimate.of_quantiles(
@@ -267,6 +255,28 @@ def without_network(sample: Sample, sides: Sides) -> tuple[Normal, By] | None:
         return table, "table"
     classes = between_classes(sample, x, y)
     return None if classes is None else (classes, "neighbours")
+
+
+def _beside(
+    sample: Sample, sides: Sides, levels: Sequence[float], row: Array, second: bool, units: Units
+) -> tuple[Array, By, list[str]]:
+    """Let a large table or neighbours raise the network's quantiles, or share in them.
+
+    Returns:
+        Quantiles, whose they are, and what to say of that.
+    """
+    x, y = sides
+    table = None if x is None or y is None else refuted(x, y, levels, row)
+    if table is not None:
+        return table.raised(levels, row), "table", [_of_large_table(table, units)]
+    if second:
+        other = second_opinion(sample, levels, row)
+        if other is not None:
+            return other.raised(levels, row), "neighbours", [_of_neighbours(other, units)]
+        both = weighed(sample, levels, row)
+        if both is not None:
+            return both, "both", []
+    return row, "network", []
 
 
 def _of_rows(sample: Sample) -> list[str]:

@@ -69,7 +69,7 @@ def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) ->
     n = len(sample.x)
     if n < FEWEST or sum(sample.columns) > COLUMNS:
         return None
-    values = np.concatenate([sample.x, sample.y], axis=1)
+    values = sample.values
     if len(np.unique(values, axis=0)) < DISTINCT * n:
         return None
     suspected, refuted = np.interp([SUSPECTED, REFUTED], levels, quantiles)
@@ -99,13 +99,13 @@ def weighed(sample: Sample, levels: Sequence[float], quantiles: Array) -> Array 
         (levels,), non-decreasing. None of more than 3 columns or fewer than 100 rows, and where
         more than a tenth of the rows of a column repeat others.
     """
-    n = len(sample.x)
-    values = np.concatenate([sample.x, sample.y], axis=1)
-    if n < LEAST or sum(sample.columns) > FEW or values.shape[1] > FEW:
+    n, dim_x = sample.x.shape
+    if n < LEAST or dim_x + sample.y.shape[1] > FEW:
         return None
+    values = sample.values
     if any(len(np.unique(column)) < DISTINCT * n for column in values.T):
         return None
-    scores, rows = _Scores(values, sample.x.shape[1], ALL), min(n, ALL)
+    scores, rows = _Scores(values, dim_x, ALL), min(n, ALL)
     theirs = grown(*scores.find(rows), scores.find(rows // 4)[0])
     low, high = np.interp([0.05, 0.95], levels, quantiles)
     own = (TRUST * (high - low) / 3.29) ** 2  # a normal distribution has 3.29 σ between them

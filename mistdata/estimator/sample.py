@@ -43,6 +43,11 @@ class Sample:
     read: tuple[int, int] | None = None
 
     @property
+    def values(self) -> Array:
+        """X and Y side by side: (n, dim_x + dim_y)."""
+        return np.concatenate([self.x, self.y], axis=1)
+
+    @property
     def columns(self) -> tuple[int, int]:
         """Columns of X and of Y, as their owner counts them."""
         return self.read or (self.x.shape[1], self.y.shape[1])

@@ -41,7 +41,7 @@ def opinion(words, numbers):
 def test_intervals_hold_the_truth(columns, classes):
     rng = np.random.default_rng([1, columns, classes])
     held, errors = [], []
-    for _ in range(24):
+    for _ in range(40):
         n, apart = int(10 ** rng.uniform(2.6, 3.2)), 10 ** rng.uniform(-0.5, 0.6)
         words, numbers, truth = blobs(rng, n, classes, columns, apart)
         found = mistdata.estimate(numbers, words)
@@ -117,7 +117,7 @@ def test_of_few_rows_or_many_columns_the_network_is_asked(n, classes, columns):
 def test_a_class_of_one_row_and_independence_are_no_information():
     rng = np.random.default_rng(5)
     alarms = 0
-    for _ in range(24):
+    for _ in range(40):
         words = [*(f"class {each}" for each in rng.integers(0, 4, 299)), "alone"]
         found = mistdata.estimate(words, rng.standard_normal((300, 2)))
         assert found.by == "neighbours"

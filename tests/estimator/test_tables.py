@@ -185,7 +185,7 @@ def test_copied_rows_that_refute_leave_the_lower_end_and_say_so():
     x, y = rng.normal(size=(2, 500))
     found = mistdata.estimate(np.tile(x, 2), np.tile(y, 2))
     assert found.lower < 0.05 and 0 < found.median < math.log(500)
-    assert found.by == "network" or "copies of others" in found.warnings[-1]
+    assert found.by == "table" and "copies of others" in found.warnings[-1]
 
 
 @pytest.mark.parametrize(("kx", "ky", "n"), [(20, 20, 100), (30, 30, 1000), (50, 3, 100)])
