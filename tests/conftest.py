@@ -15,6 +15,8 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests.environments import new_environment
+
 install_import_hook("mistdata.distributions", "beartype.beartype")
 
 # A shell's background job ignores Ctrl-C, and so would all the processes that tests interrupt.
@@ -87,11 +89,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     @functools.cache
     def programs(extras: str) -> Path:
         (wheel,) = dist.glob("*.whl")
-        venv = tmp_path_factory.mktemp("environments") / "venv"
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        pip = [venv / "bin/pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-        subprocess.run([*pip, f"{wheel}[{extras}]" if extras else wheel], check=True)
-        return venv / "bin"
+        return new_environment(tmp_path_factory.mktemp("environments") / "venv", wheel, extras)
 
     return programs
 

@@ -99,6 +99,7 @@ def test_a_damaged_store_is_exit_5(tmp_path, small_recipe, small_store):
     assert json.loads(mistdata("verify", store, "--json").stdout)["problems"][0]["datasets"] == [0]
 
 
+@pytest.mark.slow
 def test_parts_together_are_the_store(tmp_path, small_recipe, small_store):
     store = tmp_path / "store"
     for part in (2, 0, 1):

@@ -12,13 +12,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr, stdtrit
-from scipy.stats import qmc
 
 from mistdata.distributions.base import MI, ErrorKind, JointDistribution, Method, Precision
 from mistdata.distributions.priors import Array
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
 
 Integrand = Callable[[Array], Array]
 _T_MAX = 6.0  # exp(-(π/2) sinh 6) = 1e-138: nothing is left of any of our integrands
@@ -214,6 +217,18 @@ def expectation(weight: Array, pmi: Array) -> MI:
     return MI.closed_form(max(mean, 0.0), deviation)
 
 
+def sobol(dim: int, scramble: int) -> qmc.Sobol:
+    """Return a scrambled Sobol' sequence of points in [0, 1)^dim.
+
+    Args:
+        dim: the coordinates of a point.
+        scramble: the seed of the scramble; sequences of different seeds are independent.
+    """
+    from scipy.stats import qmc  # takes a second, which most commands need not wait
+
+    return qmc.Sobol(dim, scramble=True, rng=np.random.default_rng(scramble))
+
+
 def rqmc(pmi: Integrand, dim: int, precision: Precision, *, first: int = 9, last: int = 18) -> MI:
     """Average the pointwise MI over randomised quasi-Monte Carlo points.
 
@@ -235,7 +250,7 @@ def rqmc(pmi: Integrand, dim: int, precision: Precision, *, first: int = 9, last
     References:
         Monte Carlo theory, methods and examples (Owen, 2013), chapter 17.
     """
-    engines = [qmc.Sobol(dim, scramble=True, rng=np.random.default_rng(k)) for k in range(16)]
+    engines = [sobol(dim, k) for k in range(16)]
     count = 0
     sums = np.zeros((2, len(engines)))
     for log_count in (first, *range(first, last)):

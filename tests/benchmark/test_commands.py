@@ -167,6 +167,7 @@ def test_help_and_documentation_name_everything():
         assert f"`{name}`" in page
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_does_nothing_durable_twice(tmp_path, small_store):
     (tmp_path / "slow.py").write_text(SLOW)
     out = tmp_path / "out.parquet"

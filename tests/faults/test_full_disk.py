@@ -33,7 +33,13 @@ def generate(recipe, store, *options):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("options", [("--in-process",), ("--workers", "2")], ids=["one", "dask"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--in-process",), id="one"),
+        pytest.param(("--workers", "2"), id="dask", marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_is_exit_3_and_more_room_lets_the_run_go_on(tmp_path, options):
     recipe = tmp_path / "brief.toml"
     recipe.write_text(RECIPE)

@@ -55,7 +55,7 @@ def outcome(text):
     return "planned"
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
 def test_a_broken_recipe_is_one_line(path, count):
     rng = random.Random(path.stem)
@@ -92,7 +92,7 @@ DOCUMENTS = ("plan.json", "manifest.json", "_receipts/train/0.json")
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-@pytest.mark.parametrize("count", [50, pytest.param(700, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_forged_document_with_a_right_checksum_is_one_line(tmp_path, name, count):
     """Whoever forges a store can compute checksums too."""
     plan = brief_plan()

@@ -148,6 +148,7 @@ def cluster(folder, *options, host="127.0.0.1", workers=()):
             yield process, file
 
 
+@pytest.mark.slow
 def test_a_killed_scheduler_means_exit_3_and_the_rerun_completes(tmp_path, undisturbed):
     store = tmp_path / "store"
     with (
@@ -163,6 +164,7 @@ def test_a_killed_scheduler_means_exit_3_and_the_rerun_completes(tmp_path, undis
     require_same(store, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made", ["__version__ = '0.0.9'", "pipeline.fill.fingerprint = lambda: {'probe': 'another'}"]
 )
@@ -203,6 +205,7 @@ def certificates(tmp_path_factory):
     return folder / "ca.pem", folder / "own.pem"
 
 
+@pytest.mark.slow
 def test_a_scheduler_with_tls_takes_no_one_without_a_certificate(
     tmp_path, undisturbed, certificates
 ):
@@ -221,6 +224,7 @@ def test_a_scheduler_with_tls_takes_no_one_without_a_certificate(
     require_same(store, undisturbed)
 
 
+@pytest.mark.slow
 def test_workers_come_and_go_as_the_work_needs_them(tmp_path, undisturbed):
     store = tmp_path / "store"
     assert run(*generate(store, "--adapt", "0:2")).returncode == 0
@@ -241,7 +245,7 @@ def test_two_generators_on_one_store_end_in_one_dataset(tmp_path, undisturbed):
 
 @pytest.mark.slow
 def test_generators_that_race_from_the_first_file_to_the_seal(tmp_path, small_recipe):
-    for attempt in range(10):
+    for attempt in range(5):
         store = tmp_path / str(attempt)
         race = command("generate", small_recipe, store, "--in-process")
         with started(race) as one, started(race) as two, started(race) as three:
@@ -256,7 +260,7 @@ def test_generators_that_race_from_the_first_file_to_the_seal(tmp_path, small_re
 def test_repeated_kills_of_everything_converge(tmp_path, undisturbed):
     store = tmp_path / "store"
     kills = 0
-    while not (store / ledger.MANIFEST).exists() and kills < 20:
+    while not (store / ledger.MANIFEST).exists() and kills < 8:
         before = receipts(store)
         with started(generate(store, "--workers", 2)) as process:
             wait_for(lambda b=before: receipts(store) > b or process.poll() is not None, "work")

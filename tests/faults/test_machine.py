@@ -120,7 +120,7 @@ class Store(RuleBasedStateMachine):
 
 
 BRIEF = settings(max_examples=8, stateful_step_count=15, phases=[Phase.generate])
-LONG = settings(BRIEF, max_examples=120, stateful_step_count=40)
+LONG = settings(BRIEF, max_examples=40, stateful_step_count=40)
 Store.TestCase.settings = BRIEF
 TestStore = Store.TestCase
 

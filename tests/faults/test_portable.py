@@ -104,7 +104,13 @@ def test_a_shell_can_be_told(tmp_path):
     assert said == "True\n"
 
 
-@pytest.mark.parametrize("portable", [(), ("--portable",)], ids=["native", "portable"])
+@pytest.mark.parametrize(
+    "portable",
+    [
+        pytest.param((), id="native"),
+        pytest.param(("--portable",), id="portable", marks=pytest.mark.slow),
+    ],
+)
 def test_the_number_of_threads_changes_no_byte(tmp_path, portable):
     recipe = ROOT / "pipelines" / "mistdata-train.toml"
     runs = {"one": {"OMP_NUM_THREADS": "1"}, "two": {"OMP_NUM_THREADS": "2"}, "four": {}}

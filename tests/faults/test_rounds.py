@@ -3,7 +3,7 @@
 Every round starts a scheduler, two workers under their nannies, and one or two clients that fill
 one store. Somebody is killed. Whoever is left must end by itself, with exit 0 or 3. Then the store
 must hold what it says it holds; when it is sealed, it must be the one of an undisturbed run, and
-the next round begins a new one. MISTDATA_ROUNDS says how many rounds (20), MISTDATA_SEED which.
+the next round begins a new one. MISTDATA_ROUNDS says how many rounds (8), MISTDATA_SEED which.
 """
 
 import os
@@ -30,7 +30,7 @@ from tests.faults.test_kills import (
     wait_for,
 )
 
-ROUNDS = int(os.environ.get("MISTDATA_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("MISTDATA_ROUNDS", "8"))
 SEED = int(os.environ.get("MISTDATA_SEED", "0"))
 VICTIMS = ("worker", "nanny", "client", "scheduler")
 
@@ -79,7 +79,7 @@ def play(store, folder, victim, rng):
         scheduler, nannies, file = start_cluster(running, folder)
         command = generate(store, "--scheduler-file", file)
         clients = [running.enter_context(started(command)) for _ in range(rng.choice((1, 2)))]
-        before, more = receipts(store), rng.randint(1, 40)
+        before, more = receipts(store), rng.randint(1, 25)
         wait_for(
             lambda: receipts(store) >= before + more or any(c.poll() is not None for c in clients),
             "work",

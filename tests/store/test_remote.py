@@ -164,6 +164,7 @@ def test_a_killed_run_goes_on_in_a_bucket(bucket, folder, service, tmp_path):
     assert contents(bucket) == contents(folder)
 
 
+@pytest.mark.slow
 def test_two_runs_may_fill_one_bucket(bucket, folder, service, tmp_path):
     recipe = tmp_path / "brief.toml"
     recipe.write_text(RECIPE)

@@ -137,7 +137,7 @@ def test_a_fit_leaves_the_global_generator_alone(halves):
 
 
 def test_a_small_network_learns_a_small_store(halves):
-    config = FitConfig(TINY, steps=100, datasets=32, learning_rate=1e-2)
+    config = FitConfig(TINY, steps=60, datasets=24, learning_rate=1e-2)
     trainer = trainer_of(halves[0], config)
     run(trainer)
     table = compare(trainer.averaged(), halves[0], halves[0])

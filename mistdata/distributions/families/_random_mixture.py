@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 from scipy.special import entr, ndtri
-from scipy.stats import qmc
 
 from mistdata.distributions.base import MI, JointDistribution, Precision
+from mistdata.distributions.integrate import sobol
 from mistdata.distributions.parameters import STRUCTURE, Parameter, structure_rng
 from mistdata.distributions.priors import Array, LogUniform, Uniform
 from mistdata.distributions.stratified import GaussianMixture, stratified
@@ -291,7 +291,7 @@ def _scrambled(
         points = _first_points(scramble, width)[start:stop]
         yield from (points[k : k + rows] for k in range(0, len(points), rows))
         return
-    engine = qmc.Sobol(width, scramble=True, rng=np.random.default_rng(scramble))
+    engine = sobol(width, scramble)
     engine.fast_forward(start)
     for k in range(start, stop, rows):
         yield _normal(engine.random(min(rows, stop - k)))
@@ -299,7 +299,7 @@ def _scrambled(
 
 @lru_cache(maxsize=16 * _SCRAMBLES)
 def _first_points(scramble: int, width: int) -> Float[Array, "n width"]:
-    engine = qmc.Sobol(width, scramble=True, rng=np.random.default_rng(scramble))
+    engine = sobol(width, scramble)
     return _normal(engine.random(_CACHED))
 
 
