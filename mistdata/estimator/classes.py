@@ -10,10 +10,15 @@ that, n rows give
     Î = 1/n Σ_i [ψ(n) - ψ(N_c(i)) + ψ(k_i) - ψ(m_i)]      (nats).
 
 k is 3, or what the class has. Without ties this is the estimate of Ross; of tied numbers all
-are counted that are as far as the k-th. The only row of a class tells nothing and is left out. As
-neighbours find too little in many columns, the answer is that of N(Î, (s + g)²) with Î's standard
-error s and its growth g from a quarter of the rows. Of more than 4,096 rows so many are asked.
-Rows must be independent: `looks_copied` tells those that hardly are.
+are counted that are as far as the k-th. The only row of a class tells nothing and is left out. Of
+more than 4,096 rows so many are asked. Rows must be independent: `looks_copied` tells those that
+hardly are.
+
+Neighbours find too little in many columns, the more so where some of them have nothing to do with
+the classes. Distances in d columns shrink as n^(-1/d); if what is missing does, too, and g is how
+much Î grew from a quarter of the rows, r = g / (4^(1/d) - 1) is still missing. The answer is that
+of N(Î + r/4, (s + max(g, r/2))²) with Î's standard error s: of normal classes r is too much, of an
+exclusive or too little.
 
 References:
     Mutual information between discrete and continuous data sets (Ross, 2014),
@@ -34,7 +39,6 @@ from mistdata.estimator.neighbours import (
     COLUMNS,
     DISTINCT,
     K,
-    grown,
     ordered_scores,
     tree_of,
 )
@@ -80,7 +84,7 @@ def between_classes(sample: Sample, x: Symbols | None, y: Symbols | None) -> Nor
     scores, rows = ordered_scores(np.column_stack([alike, numbers]), MOST)
     points, codes = scores[:, 1:].numpy(), symbols.codes[rows.numpy()]
     value, error = _find(codes, points)
-    return grown(value, error, _find(codes[::4], points[::4])[0])
+    return _extrapolated(value, error, _find(codes[::4], points[::4])[0], points.shape[1])
 
 
 def looks_copied(sample: Sample) -> bool:
@@ -93,6 +97,12 @@ def looks_copied(sample: Sample) -> bool:
     whole = len(np.unique(sample.values, axis=0))
     numbers = max(len(np.unique(side, axis=0)) for side in (sample.x, sample.y))
     return MANY * n < numbers and whole <= min((1 + ALSO) * numbers, DISTINCT * n)
+
+
+def _extrapolated(value: float, error: float, quarter: float, columns: int) -> Normal:
+    growth = max(0.0, value - quarter)
+    missing = growth / (4 ** (1 / columns) - 1)
+    return Normal(value + missing / 4, error + max(growth, missing / 2))
 
 
 def _is_category(side: Array, read: int, symbols: Symbols | None) -> bool:

@@ -20,11 +20,23 @@ from mistdata.estimator.neighbours import second_opinion, weighed
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.normal import Normal
 from mistdata.estimator.result import By, Estimate, Units, check_level, check_units, per_nat
-from mistdata.estimator.sample import Missing, Sample, join, read_sides
+from mistdata.estimator.sample import (
+    Missing,
+    Sample,
+    join,
+    read_sides,
+    shares_a_number,
+    without_copies,
+)
 from mistdata.estimator.tables import Symbols, bound, counted, refuted, symbols
 
+SHARED = (
+    "X and Y have a column of numbers in common, so that their information is infinite: take the"
+    " answer as a lower bound"
+)
+
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
-REVISION = 5
+REVISION = 6
 
 
 class Estimator:
@@ -151,6 +163,7 @@ class Estimator:
         check_level(level, self.network.config.levels)
         check_units(units)
         options: dict[str, Any] = {"level": level, "units": units}
+        samples = [without_copies(sample) for sample in samples]
         sides = [sides_of(sample) for sample in samples]
         known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
         asked = [index for index, answer in enumerate(known) if answer is None]
@@ -196,11 +209,14 @@ class Estimator:
         levels: Sequence[float] = self.network.config.levels
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
-        if limit is not None and row[middle] > limit[middle]:
-            said.append(_of_entropy(float(limit[middle]), units))
+        highest = row[middle]
         row, by, told = _beside(sample, sides, levels, _cut(row, limit), second, units)
+        if limit is not None and highest > limit[middle] and by == "network":
+            said.append(_of_entropy(float(limit[middle]), units))
         row = _cut(row, limit)
         said += self._outside(sample, float(row[-1]), units)
+        if shares_a_number(sample):
+            said.append(SHARED)
         return self._estimate(sample, row, said + told, by=by, level=level, units=units)
 
     def _estimate(self, sample: Sample, row: Array, said: list[str], **options: Any) -> Estimate:

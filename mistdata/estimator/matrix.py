@@ -254,6 +254,7 @@ def _variables(
     found: dict[str, Sequence[Column]] = {name: [column] for name, column in columns.items()}
     if groups is not None:
         found = {str(name): _group(name, members, columns) for name, members in groups.items()}
+        _check_names(found, columns)
     if target is None:
         _check_apart(found)
     elif target not in found:
@@ -287,6 +288,13 @@ def _group(
     if twice is not None:
         raise ValueError(f"group {name!r} must name a column once, found {twice!r} twice")
     return chosen
+
+
+def _check_names(groups: Variables, columns: Mapping[str, Column]) -> None:
+    """Refuse a group that is called like a column that is not its only one."""
+    for name, members in groups.items():
+        if name in columns and [member.name for member in members] != [columns[name].name]:
+            raise ValueError(f"group {name!r} has the name of a column: call it otherwise")
 
 
 def _require(name: str, known: Mapping[str, Any], where: str) -> str:

@@ -12,13 +12,18 @@ side, m rows give
 
     Î_m = 1/m Σ_i [ψ(k) + ψ(m) - ψ(n_x(i) + 1) - ψ(n_y(i) + 1)]      (nats).
 
-Ties (symbols, counts) are broken by noise of 1e-9 scores. Rows must be independent: a row and its
+Ties (symbols, counts) are broken by noise of 1e-9 scores; but where the answer is weighed and a
+column has an atom or two (no rain, no claim, a limit of detection), ties are kept: of a row with
+ε_i = 0, k is how many other rows equal it, and n_x + 1, n_y + 1 how many equal it on one side (Gao
+et al.). Rows must be independent: a row and its
 copy are nearest neighbours on both sides, whatever X and Y have to do with each other. Samples of
 which rows repeat are not asked about.
 
 References:
     Estimating mutual information (Kraskov, Stögbauer, Grassberger, 2004), eq. 8, and its
     remark on degenerate data for the noise; https://doi.org/10.1103/PhysRevE.69.066138.
+    Estimating mutual information for discrete-continuous mixtures (Gao et al., 2017), for atoms;
+    https://arxiv.org/abs/1709.06212
     Of a category and numbers this is the estimate of Mutual information between discrete and
     continuous data sets (Ross, 2014), https://doi.org/10.1371/journal.pone.0087357
 """
@@ -26,7 +31,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -51,6 +56,7 @@ NOISE = 1e-9  # that breaks ties
 TREES = 1024  # rows from which on trees are faster than all distances
 FEW, LEAST = 3, 100  # most columns, and fewest rows, in which the answer is weighed of both
 ALL = 16384  # most rows that neighbours are asked of then
+ATOMS, BESIDE = 2, 0.05  # values that may repeat in such a column, and fewest rows beside them
 TRUST = 2.0  # so many times the network's spread counts, which knows nothing of other families
 
 
@@ -97,15 +103,17 @@ def weighed(sample: Sample, levels: Sequence[float], quantiles: Array) -> Array 
 
     Returns:
         (levels,), non-decreasing. None of more than 3 columns or fewer than 100 rows, and where
-        more than a tenth of the rows of a column repeat others.
+        more than a tenth of the rows of a column repeat others, its two most frequent values and
+        their rows aside.
     """
     n, dim_x = sample.x.shape
     if n < LEAST or dim_x + sample.y.shape[1] > FEW:
         return None
     values = sample.values
-    if any(len(np.unique(column)) < DISTINCT * n for column in values.T):
+    kinds = [_ties(column) for column in values.T]
+    if "many" in kinds:
         return None
-    scores, rows = _Scores(values, dim_x, ALL), min(n, ALL)
+    scores, rows = _Scores(values, dim_x, ALL, keep="atoms" in kinds), min(n, ALL)
     theirs = grown(*scores.find(rows), scores.find(rows // 4)[0])
     low, high = np.interp([0.05, 0.95], levels, quantiles)
     own = (TRUST * (high - low) / 3.29) ** 2  # a normal distribution has 3.29 σ between them
@@ -126,6 +134,17 @@ def grown(value: float, error: float, quarter: float) -> Normal:
     return Normal(value, error + max(0.0, value - quarter))
 
 
+def _ties(column: Array) -> Literal["few", "atoms", "many"]:
+    """Tell numbers that hardly repeat from those that do at one or two values, and from others."""
+    n, times = len(column), np.unique(column, return_counts=True)[1]
+    if len(times) >= DISTINCT * n:
+        return "few"
+    atoms = np.sort(times)[-ATOMS:]
+    beside = n - int(atoms.sum())
+    others = len(times) - len(atoms)
+    return "atoms" if beside >= BESIDE * n and others >= DISTINCT * beside else "many"
+
+
 def ordered_scores(values: Array, most: int) -> tuple[Tensor, Tensor]:
     """Normal scores of some rows, in an order that no reordering of rows or columns changes.
 
@@ -144,27 +163,31 @@ def ordered_scores(values: Array, most: int) -> tuple[Tensor, Tensor]:
 
 
 class _Scores:
-    """Normal scores without ties.
+    """Normal scores.
 
     Args:
         values: (n, dim_x + dim_y).
         dim_x: how many of the columns are X.
         most: rows to keep.
+        keep: ties, rather than break them.
     """
 
-    def __init__(self, values: Array, dim_x: int, most: int = MORE) -> None:
+    def __init__(self, values: Array, dim_x: int, most: int = MORE, keep: bool = False) -> None:
         scores, _ = ordered_scores(values, most)
-        noise = torch.Generator("cpu").manual_seed(0)
-        scores += NOISE * torch.randn(
-            scores.shape, generator=noise, dtype=scores.dtype, device="cpu"
-        )
+        if not keep:
+            noise = torch.Generator("cpu").manual_seed(0)
+            scores += NOISE * torch.randn(
+                scores.shape, generator=noise, dtype=scores.dtype, device="cpu"
+            )
+        self._keep = keep
         self._x, self._y = scores[:, :dim_x], scores[:, dim_x:]
 
     def find(self, rows: int) -> tuple[float, float]:
         """Return the estimate from a share of the rows, and its standard error."""
         chosen = evenly(len(self._x), min(rows, len(self._x)), self._x.device)
         x, y = self._x[chosen], self._y[chosen]
-        terms = _terms(_apart(x), _apart(y)) if len(x) <= TREES else _terms_of_trees(x, y)
+        trees = self._keep or len(x) > TREES
+        terms = _terms_of_trees(x, y) if trees else _terms(_apart(x), _apart(y))
         return float(terms.mean()), ALIKE * float(terms.std()) / len(terms) ** 0.5
 
 
@@ -186,16 +209,23 @@ def _terms(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _terms_of_trees(x: Tensor, y: Tensor) -> Tensor:
-    """The same, (n,), from the normal scores, by trees."""
+    """The same, (n,), from the normal scores, by trees; ties are kept."""
     points, sides = torch.cat([x, y], dim=1).numpy(), (x.numpy(), y.numpy())
     radius = tree_of(points).query(points, k=[K + 1], p=np.inf)[0][:, 0]
-    below = np.nextafter(radius, 0)
-    nearer_x, nearer_y = (
+    tied, below = radius == 0, np.nextafter(radius, 0)
+    below[tied] = 0
+    near = [
         tree_of(side).query_ball_point(side, below, p=np.inf, return_length=True) for side in sides
+    ]
+    own = np.full(len(points), K + 1)
+    if tied.any():
+        own[tied] = tree_of(points).query_ball_point(points[tied], 0, p=np.inf, return_length=True)
+    # A row is near itself: of ties it is left out, beside others it is the one more of n_x + 1.
+    counts = np.stack(
+        [own - 1, np.full(len(points), len(points)), *(each - tied for each in near)]
     )
-    known = torch.tensor([K, len(x)], dtype=torch.float64).digamma().sum()
-    found = torch.from_numpy(np.stack([nearer_x, nearer_y])).double().digamma()
-    return known - found[0] - found[1]
+    psi = torch.from_numpy(counts).double().digamma()
+    return psi[0] + psi[1] - psi[2] - psi[3]
 
 
 def tree_of(points: Array) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -21,6 +21,7 @@ from mistdata.estimator.columns import (
 from mistdata.estimator.prepare import MIN_ROWS
 
 Missing = Literal["drop", "raise"]
+COPIED = 50  # fewest rows that differ, of a sample that is there several times
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,44 @@ def join(x: Sequence[Column], y: Sequence[Column], missing: Missing = "drop") ->
     left, right = (np.concatenate([encode(c, rows) for c in side], axis=1) for side in (x, y))
     notes = tuple(column.note for column in (*x, *y) if column.note)
     return Sample(left, right, n - used, notes, (len(x), len(y)))
+
+
+def without_copies(sample: Sample) -> Sample:
+    """Return the rows that differ where a whole sample of fractions is there several times.
+
+    Numbers with fractions hardly repeat of themselves, and never all of them equally often:
+    such a sample was pasted twice, and independent columns would look like one symbol.
+
+    Args:
+        sample: as `join` makes it.
+
+    Returns:
+        It, or its different rows, with a note; the former of fewer than 50 different rows, and
+        where a side holds whole numbers alone.
+    """
+    n = len(sample.x)
+    sides = (sample.x, sample.y)
+    if any(
+        np.unique(side[:, 0]).size > n // 2 or (side == np.round(side)).all() for side in sides
+    ):
+        return sample  # most samples leave here
+    rows, first, times = np.unique(sample.values, axis=0, return_index=True, return_counts=True)
+    apart = [len(np.unique(side, axis=0)) for side in sides]
+    if len(rows) < COPIED or times.min() < times.max() or apart != [len(rows), len(rows)]:
+        return sample
+    kept = np.sort(first)
+    note = f"every row is there {times[0]} times: answered from the {len(rows)} that differ"
+    return replace(sample, x=sample.x[kept], y=sample.y[kept], notes=(*sample.notes, note))
+
+
+def shares_a_number(sample: Sample) -> bool:
+    """Whether a column of X is one of Y, too, and takes more values than a category.
+
+    Args:
+        sample: as `join` makes it.
+    """
+    left = {column.tobytes() for column in sample.x.T}
+    return any(
+        column.tobytes() in left and len(np.unique(column)) > len(column) // 2
+        for column in sample.y.T
+    )

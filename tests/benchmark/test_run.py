@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import textwrap
 
 import numpy as np
@@ -188,6 +189,7 @@ def test_the_bootstrap_averages_resamples_seeded_per_dataset(tmp_path, small_sto
 def module(tmp_path, monkeypatch):
     """A module of a user's own, in the folder where the command runs."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_estimators", raising=False)  # of the test before
     (tmp_path / "their_estimators.py").write_text(
         textwrap.dedent("""
         def estimate(x, y, shift=0.0):

@@ -269,3 +269,32 @@ def test_two_values_are_two_values_however_they_are_written(model):
     answers = [mistdata.estimate(number, each, model=model) for each in forms]
     answers.append(mistdata.estimate(number, label * 1, y_kind="category", model=model))
     assert len({answer.quantiles for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("times", [2, 10])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_sample_that_was_pasted_is_answered_once(columns, times):
+    rng = np.random.default_rng(columns)
+    x, y = rng.standard_normal((2, 300, columns))
+    order = rng.permutation(300 * times)
+    once = mistdata.estimate(x, y)
+    found = mistdata.estimate(np.tile(x, (times, 1))[order], np.tile(y, (times, 1))[order])
+    assert found.n == 300
+    assert found.median == pytest.approx(once.median, abs=1e-6)
+    assert any(f"every row is there {times} times" in said for said in found.warnings)
+
+
+def test_symbols_and_samples_of_which_a_part_repeats_are_left():
+    rng = np.random.default_rng(2)
+    symbols = np.repeat(np.arange(60), 5)
+    assert mistdata.estimate(symbols, symbols % 30).n == 300
+    x, y = rng.standard_normal((2, 300))
+    assert mistdata.estimate(np.r_[x, x[:100]], np.r_[y, y[:100]]).n == 400
+
+
+def test_a_column_that_both_sides_have_is_told():
+    x = np.random.default_rng(3).standard_normal((200, 3))
+    said = "X and Y have a column of numbers in common"
+    shared = mistdata.estimate(x[:, :2], x[:, 1:])
+    assert any(said in each for each in shared.warnings)
+    assert not any(said in each for each in mistdata.estimate(x[:, :2], x[:, 2]).warnings)

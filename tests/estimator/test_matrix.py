@@ -267,3 +267,10 @@ def test_variables_that_tell_much_of_each_other_stand_together():
     values[0] = values[:, 0] = np.nan
     assert sorted(similar_first(values)) == list(range(9))
     assert similar_first(np.full((2, 2), np.nan)) == [0, 1]
+
+
+def test_a_group_is_not_called_like_a_column_outside_it():
+    frame = dict(zip("abc", np.random.default_rng(1).standard_normal((3, 50)), strict=True))
+    with pytest.raises(ValueError, match="group 'a' has the name of a column"):
+        matrix(frame, target="a", groups={"g": ["b"], "a": ["c"]})
+    assert len(matrix(frame, target="a", groups={"b": ["b"], "g": ["c"]}).pairs) == 2

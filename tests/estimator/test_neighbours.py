@@ -231,3 +231,46 @@ def test_weights_are_those_of_the_two_errors():
 def test_other_samples_are_not_weighed(x, y):
     rng = np.random.default_rng(8)
     assert weighed(Sample(x(rng), y(rng)), LEVELS, np.array(LEVELS)) is None
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_columns_that_are_zero_together_tell_as_much_as_their_flag(share, columns):
+    rng = np.random.default_rng([int(100 * share), columns])
+    truth = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    held = []
+    for n in (300, 1000, 5000):
+        zero = rng.random(n) < share
+        x, y = (np.where(zero, 0.0, rng.exponential(size=n)) for _ in range(2))
+        found = mistdata.estimate(x, np.column_stack([y, rng.standard_normal((n, columns - 1))]))
+        assert found.by in ("both", "neighbours")
+        assert found.median == pytest.approx(truth, abs=0.1)
+        held.append(found.lower <= truth <= found.upper)
+    assert sum(held) >= 2
+
+
+def test_the_estimate_with_atoms_is_the_formula():
+    rng = np.random.default_rng(4)
+    scores = torch.from_numpy(np.where(rng.random((120, 2)) < 0.4, 0.0, rng.random((120, 2))))
+    apart = (scores[:, None] - scores).abs().numpy()
+    terms = []
+    for row, (x, y) in enumerate(apart.transpose(0, 2, 1)):
+        others = np.arange(120) != row
+        radius = np.sort(np.maximum(x, y)[others])[2]
+        if radius == 0:
+            near = [(each[others] == 0).sum() for each in (np.maximum(x, y), x, y)]
+        else:
+            near = [3, *((each[others] < radius).sum() + 1 for each in (x, y))]
+        psi = torch.tensor([*near, 120]).double().digamma()
+        terms.append(float(psi[0] - psi[1] - psi[2] + psi[3]))
+    assert (
+        sum(np.maximum(*apart[row].T)[np.arange(120) != row].min() == 0 for row in range(120)) > 0
+    )
+    found = _terms_of_trees(scores[:, :1], scores[:, 1:])
+    np.testing.assert_allclose(found.numpy(), terms, atol=1e-9)
+
+
+@pytest.mark.parametrize("digits", [0, 1])
+def test_rounded_numbers_have_no_atoms(digits):
+    x, y = np.random.default_rng(1).standard_normal((2, 500)).round(digits)
+    assert mistdata.estimate(x, y).by != "both"
