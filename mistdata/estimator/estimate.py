@@ -154,7 +154,8 @@ class Estimator:
             level: of the intervals.
             units: of the answers.
             queries: most rows that the row stream compares with all rows.
-            second: ask nearest neighbours, too, where there are few columns.
+            second: ask nearest neighbours, too, where there are few columns; they always are where
+            a column of these has an atom, of which the network is wrong.
             advance: is told how many samples are done.
 
         Raises:
@@ -289,9 +290,9 @@ def _beside(
         other = second_opinion(sample, levels, row)
         if other is not None:
             return other.raised(levels, row), "neighbours", [_of_neighbours(other, units)]
-        both = weighed(sample, levels, row)
-        if both is not None:
-            return both, "both", []
+    both = weighed(sample, levels, row, atoms=not second)
+    if both is not None:
+        return both, "both", []
     return row, "network", []
 
 

@@ -90,7 +90,9 @@ def second_opinion(sample: Sample, levels: Sequence[float], quantiles: Array) ->
     return grown(value, error, scores.find(rows // 4)[0])
 
 
-def weighed(sample: Sample, levels: Sequence[float], quantiles: Array) -> Array | None:
+def weighed(
+    sample: Sample, levels: Sequence[float], quantiles: Array, atoms: bool = False
+) -> Array | None:
     """Return quantiles between the network's and the neighbours', where columns are few.
 
     With σ the spread of the network and e that of the neighbours, a share (2σ)² / ((2σ)² + e²) is
@@ -100,6 +102,7 @@ def weighed(sample: Sample, levels: Sequence[float], quantiles: Array) -> Array 
         sample: as `join` makes it.
         levels: of the quantiles.
         quantiles: of the network, (levels,) in nats.
+        atoms: only where a column has some.
 
     Returns:
         (levels,), non-decreasing. None of more than 3 columns or fewer than 100 rows, and where
@@ -111,7 +114,7 @@ def weighed(sample: Sample, levels: Sequence[float], quantiles: Array) -> Array 
         return None
     values = sample.values
     kinds = [_ties(column) for column in values.T]
-    if "many" in kinds:
+    if "many" in kinds or (atoms and "atoms" not in kinds):
         return None
     scores, rows = _Scores(values, dim_x, ALL, keep="atoms" in kinds), min(n, ALL)
     theirs = grown(*scores.find(rows), scores.find(rows // 4)[0])

@@ -274,3 +274,14 @@ def test_a_group_is_not_called_like_a_column_outside_it():
     with pytest.raises(ValueError, match="group 'a' has the name of a column"):
         matrix(frame, target="a", groups={"g": ["b"], "a": ["c"]})
     assert len(matrix(frame, target="a", groups={"b": ["b"], "g": ["c"]}).pairs) == 2
+
+
+def test_columns_with_atoms_are_weighed_here_too():
+    rng = np.random.default_rng(6)
+    zero = rng.random(1000) < 0.5
+    rain, flood = (np.where(zero, 0.0, rng.exponential(size=1000)) for _ in range(2))
+    found = matrix({"rain": rain, "flood": flood, "other": rng.standard_normal(1000)})
+    asked = {frozenset((pair.x, pair.y)): pair.estimate for pair in found.pairs}
+    wet = asked[frozenset(("rain", "flood"))]
+    assert wet.by == "both" and wet.median == pytest.approx(np.log(2), abs=0.1)
+    assert asked[frozenset(("rain", "other"))].median < 0.03
