@@ -155,7 +155,7 @@ class Estimator:
             units: of the answers.
             queries: most rows that the row stream compares with all rows.
             second: ask nearest neighbours, too, where there are few columns; they always are where
-            a column of these has an atom, of which the network is wrong.
+                a column of these has an atom, of which the network is wrong.
             advance: is told how many samples are done.
 
         Raises:
@@ -164,8 +164,8 @@ class Estimator:
         check_level(level, self.network.config.levels)
         check_units(units)
         options: dict[str, Any] = {"level": level, "units": units}
-        samples = [without_copies(sample) for sample in samples]
-        sides = [sides_of(sample) for sample in samples]
+        read = [_read(sample) for sample in samples]
+        samples, sides = [sample for sample, _ in read], [each for _, each in read]
         known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
         asked = [index for index, answer in enumerate(known) if answer is None]
         if advance is not None and len(asked) < len(samples):
@@ -257,6 +257,15 @@ Sides = tuple[Symbols | None, Symbols | None]
 def sides_of(sample: Sample) -> Sides:
     """Number the values of the sides that take few."""
     return symbols(sample.x), symbols(sample.y)
+
+
+def _read(sample: Sample) -> tuple[Sample, Sides]:
+    """Number the values of the sides; where both repeat, copies of rows are left out before."""
+    sides = sides_of(sample)
+    if None in sides:
+        return sample, sides
+    kept = without_copies(sample)
+    return (sample, sides) if kept is sample else (kept, sides_of(kept))
 
 
 def without_network(sample: Sample, sides: Sides) -> tuple[Normal, By] | None:

@@ -15,9 +15,8 @@ side, m rows give
 Ties (symbols, counts) are broken by noise of 1e-9 scores; but where the answer is weighed and a
 column has an atom or two (no rain, no claim, a limit of detection), ties are kept: of a row with
 ε_i = 0, k is how many other rows equal it, and n_x + 1, n_y + 1 how many equal it on one side (Gao
-et al.). Rows must be independent: a row and its
-copy are nearest neighbours on both sides, whatever X and Y have to do with each other. Samples of
-which rows repeat are not asked about.
+et al.). Rows must be independent: a row and its copy are nearest neighbours on both sides,
+whatever X and Y have to do with each other. Other samples of which rows repeat are not asked.
 
 References:
     Estimating mutual information (Kraskov, Stögbauer, Grassberger, 2004), eq. 8, and its

@@ -150,7 +150,7 @@ def without_copies(sample: Sample) -> Sample:
     if any(
         np.unique(side[:, 0]).size > n // 2 or (side == np.round(side)).all() for side in sides
     ):
-        return sample  # most samples leave here
+        return sample
     rows, first, times = np.unique(sample.values, axis=0, return_index=True, return_counts=True)
     apart = [len(np.unique(side, axis=0)) for side in sides]
     if len(rows) < COPIED or times.min() < times.max() or apart != [len(rows), len(rows)]:
