@@ -16,9 +16,10 @@ from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_
 from mistdata.estimator.classes import COPIED, between_classes, looks_copied
 from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
-from mistdata.estimator.neighbours import second_opinion, weighed
+from mistdata.estimator.neighbours import CLEAR, REFUTED, second_opinion, weighed
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.normal import Normal
+from mistdata.estimator.regression import Bound, lower_bound
 from mistdata.estimator.result import By, Estimate, Units, check_level, check_units, per_nat
 from mistdata.estimator.sample import (
     Missing,
@@ -36,7 +37,7 @@ SHARED = (
 )
 
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
-REVISION = 6
+REVISION = 7
 
 
 class Estimator:
@@ -154,8 +155,9 @@ class Estimator:
             level: of the intervals.
             units: of the answers.
             queries: most rows that the row stream compares with all rows.
-            second: ask nearest neighbours, too, where there are few columns; they always are where
-                a column of these has an atom, of which the network is wrong.
+            second: ask nearest neighbours, too, where there are few columns, and a regression
+                where one is beside several; the former always are where a column has an atom, of
+                which the network is wrong.
             advance: is told how many samples are done.
 
         Raises:
@@ -166,7 +168,9 @@ class Estimator:
         options: dict[str, Any] = {"level": level, "units": units}
         read = [_read(sample) for sample in samples]
         samples, sides = [sample for sample, _ in read], [each for _, each in read]
-        known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
+        known = [
+            self._without(*each, second, **options) for each in zip(samples, sides, strict=True)
+        ]
         asked = [index for index, answer in enumerate(known) if answer is None]
         if advance is not None and len(asked) < len(samples):
             advance(len(samples) - len(asked))
@@ -184,17 +188,23 @@ class Estimator:
             for index, answer in enumerate(known)
         ]
 
-    def _without(self, sample: Sample, sides: Sides, **options: Any) -> Estimate | None:
+    def _without(
+        self, sample: Sample, sides: Sides, second: bool, *, level: float, units: Units
+    ) -> Estimate | None:
         found = without_network(sample, sides)
         if found is None:
             return None
         own, by = found
         levels = self.network.config.levels
-        row = _cut(own.quantiles(levels), bound(sides, levels))
-        said = _of_rows(sample)
+        row, said = own.quantiles(levels), _of_rows(sample)
         if by == "neighbours" and looks_copied(sample):
             said.append(COPIED)
-        return self._estimate(sample, row, said, by=by, **options)
+        elif by == "neighbours" and second:
+            high = float(np.interp(REFUTED, levels, row))
+            row, by, told = _regressed(sample, levels, row, by, units, high)
+            said += told
+        row = _cut(row, bound(sides, levels))
+        return self._estimate(sample, row, said, by=by, level=level, units=units)
 
     def _of_network(
         self,
@@ -211,7 +221,13 @@ class Estimator:
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
         highest = row[middle]
-        row, by, told = _beside(sample, sides, levels, _cut(row, limit), second, units)
+        row = _cut(row, limit)
+        high = float(np.interp(REFUTED, levels, row))
+        row, by, told = _beside(sample, sides, levels, row, second, units)
+        if second and by != "table":
+            high = -np.inf if told else high  # neighbours' words are no longer true, these are
+            row, by, more = _regressed(sample, levels, row, by, units, high)
+            told = more or told
         if limit is not None and highest > limit[middle] and by == "network":
             said.append(_of_entropy(float(limit[middle]), units))
         row = _cut(row, limit)
@@ -305,6 +321,30 @@ def _beside(
     return row, "network", []
 
 
+def _regressed(
+    sample: Sample, levels: Sequence[float], row: Array, by: By, units: Units, high: float
+) -> tuple[Array, By, list[str]]:
+    """Raise quantiles to what a regression finds, where that is clearly more.
+
+    Args:
+        sample: as `join` makes it.
+        levels: of the quantiles.
+        row: quantiles so far, (levels,) in nats.
+        by: whose they are.
+        units: of what is said.
+        high: what a regression must exceed by three standard errors to be told of.
+
+    Returns:
+        As `_beside`.
+    """
+    found = lower_bound(sample, float(np.interp(0.5, levels, row)))
+    if found is None:
+        return row, by, []
+    clear = found.value - CLEAR * found.error > high
+    told = [_of_regression(found, units)] if clear else []
+    return np.maximum(row, found.quantiles(levels)), "regression", told
+
+
 def _of_rows(sample: Sample) -> list[str]:
     """Say how columns were read, and which rows were left out."""
     said, n = list(sample.notes), len(sample.x)
@@ -352,7 +392,16 @@ def _of_neighbours(other: Normal, units: Units) -> str:
     )
 
 
-def _found(told: Normal, units: Units) -> str:
+def _of_regression(found: Bound, units: Units) -> str:
+    return (
+        f"a regression of the one column on the others finds {_found(found, units)}, clearly more"
+        " than was seen without it: the answer is raised to that, and to as much again as it grew"
+        " by with the rows. What a regression misses is still missing; and rows must not depend on"
+        " each other"
+    )
+
+
+def _found(told: Normal | Bound, units: Units) -> str:
     return f"{told.value * per_nat(units):.2f} ± {told.error * per_nat(units):.2f} {units}"
 
 
@@ -387,7 +436,8 @@ def estimate(
         Median, mean, interval, quantiles, and warnings where the sample is beyond the training.
         Small tables of symbols are counted instead, and beside a category few columns of numbers
         are answered by neighbours. Of few columns neighbours are asked, too, and may raise the
-        upper half of the quantiles, as may larger tables: see `docs/estimating.md`.
+        upper half of the quantiles, as may larger tables; of one column beside several a
+        regression is, and may raise all: see `docs/estimating.md`.
 
     Raises:
         ValueError: naming the column, on unequal numbers of rows or pandas indices, fewer than 8

@@ -123,6 +123,18 @@ def weighed(
     return np.asarray(share * theirs.quantiles(levels) + (1 - share) * quantiles)
 
 
+def between(x: Array, y: Array, most: int) -> tuple[float, float]:
+    """Return Î of two columns, and its standard error.
+
+    Args:
+        x: (n,), of which hardly any value repeats.
+        y: (n,), likewise.
+        most: rows that are asked.
+    """
+    scores = _Scores(np.column_stack([x, y]), 1, most)
+    return scores.find(most)
+
+
 def grown(value: float, error: float, quarter: float) -> Normal:
     """Return what neighbours tell: N(Î_m, (s + g)²), g = max(0, Î_m - Î_(m/4)).
 

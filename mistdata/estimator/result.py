@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 
 Units = Literal["nats", "bits"]
-By = Literal["network", "neighbours", "both", "table"]
+By = Literal["network", "neighbours", "both", "table", "regression"]
 _NAMES = {"both": "network and neighbours"}
 _PER_NAT: dict[str, float] = {"nats": 1.0, "bits": 1 / math.log(2)}
 
@@ -40,9 +40,9 @@ class Estimate:
         levels: of the quantiles.
         quantiles: at these levels, in `units`.
         by: whose answer it is: of the 'network'; of nearest 'neighbours', beside a category or
-            where they raised the network's; of 'both', weighed, in up to three columns; or of a
-            'table' of symbols, small enough to be counted or raising the network's. A raised
-            answer has a warning.
+            where they raised the network's; of 'both', weighed, in up to three columns; of a
+            'table' of symbols, small enough to be counted or raising the network's; or of a
+            'regression', which raised one of these. What refutes the network has a warning.
     """
 
     median: float

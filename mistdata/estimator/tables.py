@@ -96,6 +96,16 @@ def counted(x: Symbols, y: Symbols) -> Normal | None:
     """
     if len(x.codes) < ROWS * x.size * y.size:
         return None
+    return tabled(x, y)
+
+
+def tabled(x: Symbols, y: Symbols) -> Normal:
+    """Return the information of X and Y from their table, however large it is.
+
+    Args:
+        x: of the side X.
+        y: of the side Y.
+    """
     return _Table.of(x, y).information()
 
 
