@@ -36,6 +36,8 @@ SHARED = (
     " answer as a lower bound"
 )
 
+SURE = 2  # columns beside a category up to which neighbours err less than a regression
+
 # Raised where the same weights begin to answer otherwise, so that results tell them apart.
 REVISION = 7
 
@@ -199,7 +201,7 @@ class Estimator:
         row, said = own.quantiles(levels), _of_rows(sample)
         if by == "neighbours" and looks_copied(sample):
             said.append(COPIED)
-        elif by == "neighbours" and second:
+        elif by == "neighbours" and second and max(sample.columns) > SURE:
             high = float(np.interp(REFUTED, levels, row))
             row, by, told = _regressed(sample, levels, row, by, units, high)
             said += told

@@ -45,7 +45,8 @@ def test_intervals_hold_the_truth(columns, classes):
         n, apart = int(10 ** rng.uniform(2.6, 3.2)), 10 ** rng.uniform(-0.5, 0.6)
         words, numbers, truth = blobs(rng, n, classes, columns, apart)
         found = mistdata.estimate(numbers, words)
-        assert found.by == "neighbours" and not found.warnings
+        assert not found.warnings
+        assert found.by == "neighbours" or (found.by == "regression" and columns > 2)
         held.append(found.lower - 1e-3 <= truth <= found.upper + 1e-3)
         errors.append(found.median - truth)
     assert np.mean(held) >= 0.8
@@ -128,7 +129,7 @@ def test_names_of_classes_order_of_rows_and_sides_change_nothing():
 def test_of_few_rows_or_many_columns_the_network_is_asked(n, classes, columns):
     words, numbers, _ = blobs(np.random.default_rng(4), n, classes, columns, 1.0)
     assert opinion(words, numbers) is None
-    assert mistdata.estimate(numbers, words).by == "network"
+    assert mistdata.estimate(numbers, words).by in ("network", "regression")
 
 
 def test_a_class_of_one_row_and_independence_are_no_information():
