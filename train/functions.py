@@ -68,7 +68,7 @@ def noisy(
 
 
 def truth_of(f: Array, noise: float) -> float:
-    """Estimate I(X; y) = E ln p(y | f) / p(y) in nats, p(y) the mean of p(y | f) over f and others.
+    """Estimate I(X; y) = E ln p(y | f) / p(y) in nats, p(y) the mean of p(y | f) over draws of f.
 
     Args:
         f: many draws of the function.

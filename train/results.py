@@ -336,12 +336,13 @@ def ablation(document: Document) -> str:
     return f"""## Ablation
 
 `python -m train.ablate`: every variant fitted for {runs[0]["steps"]:,} steps on the same batches
-of `mist-train` and `mistdata-train` (12,000 datasets each), on one core; mean and standard error, over
-{len(runs)} seeds, of the pinball loss on the stabilised scale and of |error| / (1 + I) on held-out
-datasets of both. These are short fits, a fiftieth of what `small` had: what they tell is what is
-learned soonest: an average over pairs in the readout is no worse then (nor much in 300 steps, before
-pairs were gated: .1154 to .1146). Attention over columns with weights tied over the rows is what the
-moments of pairs are; nothing is seen of the columns without them, so that they have no variant.
+of `mist-train` and `mistdata-train` (12,000 datasets each), on one core; mean and standard error,
+over {len(runs)} seeds, of the pinball loss on the stabilised scale and of |error| / (1 + I) on
+held-out datasets of both. These are short fits, a fiftieth of what `small` had: what they tell is
+what is learned soonest: an average over pairs in the readout is no worse then (nor much in 300
+steps, before pairs were gated: .1154 to .1146). Attention over columns with weights tied over the
+rows is what the moments of pairs are; nothing is seen of the columns without them, so that they
+have no variant.
 
 {table(document)}"""
 
