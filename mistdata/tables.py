@@ -62,7 +62,8 @@ def select(names: Sequence[str], text: str, *, path: Path, option: str) -> list[
 
     Args:
         names: of all columns.
-        text: names separated by commas; 'x' for all of x:0, x:1, ...; of arrays also 0-3, x:0-3.
+        text: names separated by commas, those that hold some in double quotes; 'x' for all of x:0,
+            x:1, ...; of arrays also 0-3, x:0-3.
         path: of the file, for messages.
         option: that the text was given to, for messages.
 
@@ -71,9 +72,8 @@ def select(names: Sequence[str], text: str, *, path: Path, option: str) -> list[
     """
     if text in names:  # its name may hold commas
         return [text]
-    chosen = [
-        name for part in text.split(",") for name in _meant(names, part.strip(), path, option)
-    ]
+    parts = next(csv.reader([text], skipinitialspace=True), []) or [""]
+    chosen = [name for part in parts for name in _meant(names, part.strip(), path, option)]
     twice = next((name for name in chosen if chosen.count(name) > 1), None)
     if twice is not None:
         raise TableError(f"{option}: a column must be named once, found {twice!r} twice")

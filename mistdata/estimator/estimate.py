@@ -157,9 +157,9 @@ class Estimator:
             level: of the intervals.
             units: of the answers.
             queries: most rows that the row stream compares with all rows.
-            second: ask nearest neighbours, too, where there are few columns, and a regression
-                where one is beside several; the former always are where a column has an atom, of
-                which the network is wrong.
+            second: ask nearest neighbours, too, where there are few columns; they always are where
+                a column of these has an atom, of which the network is wrong, and a regression is
+                where one column is beside several.
             advance: is told how many samples are done.
 
         Raises:
@@ -170,9 +170,7 @@ class Estimator:
         options: dict[str, Any] = {"level": level, "units": units}
         read = [_read(sample) for sample in samples]
         samples, sides = [sample for sample, _ in read], [each for _, each in read]
-        known = [
-            self._without(*each, second, **options) for each in zip(samples, sides, strict=True)
-        ]
+        known = [self._without(*each, **options) for each in zip(samples, sides, strict=True)]
         asked = [index for index, answer in enumerate(known) if answer is None]
         if advance is not None and len(asked) < len(samples):
             advance(len(samples) - len(asked))
@@ -191,7 +189,7 @@ class Estimator:
         ]
 
     def _without(
-        self, sample: Sample, sides: Sides, second: bool, *, level: float, units: Units
+        self, sample: Sample, sides: Sides, *, level: float, units: Units
     ) -> Estimate | None:
         found = without_network(sample, sides)
         if found is None:
@@ -201,7 +199,7 @@ class Estimator:
         row, said = own.quantiles(levels), _of_rows(sample)
         if by == "neighbours" and looks_copied(sample):
             said.append(COPIED)
-        elif by == "neighbours" and second and max(sample.columns) > SURE:
+        elif by == "neighbours" and max(sample.columns) > SURE:
             high = float(np.interp(REFUTED, levels, row))
             row, by, told = _regressed(sample, levels, row, by, units, high)
             said += told
@@ -226,7 +224,7 @@ class Estimator:
         row = _cut(row, limit)
         high = float(np.interp(REFUTED, levels, row))
         row, by, told = _beside(sample, sides, levels, row, second, units)
-        if second and by != "table":
+        if by != "table":
             high = -np.inf if told else high  # neighbours' words are no longer true, these are
             row, by, more = _regressed(sample, levels, row, by, units, high)
             told = more or told

@@ -37,6 +37,17 @@ def test_functions_of_several_columns_are_seen(name, model):
     assert list(found.quantiles) == sorted(found.quantiles)
 
 
+def test_groups_of_a_matrix_are_answered_alike():
+    x, y, _ = noisy(FUNCTIONS["sum of squares"], np.random.default_rng(13), n=300, columns=4)
+    frame = {f"x{i}": column for i, column in enumerate(x.T)} | {"y": y}
+    groups = {"all": [f"x{i}" for i in range(4)], "first": ["x0"]}
+    table = mistdata.matrix(frame, target="y", groups=groups)
+    found = {pair.x: pair.estimate for pair in table.pairs}
+    whole, first = found["all"], found["first"]
+    assert whole.by == "regression" and first.by != "regression"
+    assert whole.median == pytest.approx(mistdata.estimate(x, y).median, abs=0.05)
+
+
 def test_what_refutes_the_network_is_said_in_the_units_asked_for():
     x, y, _ = noisy(FUNCTIONS["sum of squares"], np.random.default_rng(2), n=600, columns=6)
     nats, bits = (mistdata.estimate(x, y, units=units) for units in ("nats", "bits"))
