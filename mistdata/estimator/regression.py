@@ -211,7 +211,7 @@ def _outer(slopes: Tensor, rows: Tensor) -> Tensor:
 def _placed(root: Tensor, x: Tensor, *others: Tensor) -> list[Tensor]:
     """Rows under a metric, in units in which those of x are √2 apart, on average."""
     rows = x @ root
-    unit = rows.var(dim=0).sum().sqrt()
+    unit = rows.var(dim=0).sum().sqrt().clamp_min(NEAR)  # some rows of rare values are all alike
     return [rows / unit, *(other @ root / unit for other in others)]
 
 

@@ -152,6 +152,16 @@ def test_a_category_of_one_value_in_some_rows_is_not_an_error():
     assert found is None or found.value < 0.1
 
 
+def test_rare_values_and_ties_of_the_other_side_are_no_error():
+    rng = np.random.default_rng(14)
+    rare = np.zeros((1200, 2))
+    rare[:3, 0] = rare[-3:, 1] = 1
+    assert bound_of(rare, rng.standard_normal(1200)).value < 0.1
+    counts = rng.poisson(0.5, (1200, 3)).astype(float)
+    found = bound_of(counts, counts[:, 0] + counts[:, 1] + 0.3 * rng.standard_normal(1200))
+    assert 0.8 < found.value < 1.5
+
+
 def test_many_columns_and_constant_directions_are_fitted():
     rng = np.random.default_rng(12)
     x = rng.standard_normal((300, 40))
