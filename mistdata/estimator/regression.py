@@ -156,7 +156,7 @@ def predicted(x: Tensor, y: Tensor) -> Tensor:
     """
     steps, kernel = _chosen(x[:CHOSEN], y[:CHOSEN])
     found = torch.empty_like(y)
-    for known, asked in _folds(len(y)):
+    for known, asked in _folds(len(y), y.device):
         metric = _metrics(x[known], y[known], steps)[-1]
         rows, others = _placed(metric, x[known], x[asked])
         weights = _solved(kernel(_apart(rows, rows)), y[known], kernel.ridge)
@@ -166,8 +166,8 @@ def predicted(x: Tensor, y: Tensor) -> Tensor:
 
 def _chosen(x: Tensor, y: Tensor) -> tuple[int, Kernel]:
     """Choose how often the metric is learned, and the kernel, by the error of the folds."""
-    errors = torch.zeros(STEPS + 1, len(KERNELS), dtype=y.dtype)
-    for known, asked in _folds(len(y)):
+    errors = y.new_zeros(STEPS + 1, len(KERNELS))
+    for known, asked in _folds(len(y), y.device):
         for steps, metric in enumerate(_metrics(x[known], y[known], STEPS)):
             rows, others = _placed(metric, x[known], x[asked])
             inner, outer = _apart(rows, rows), _apart(others, rows)
@@ -178,9 +178,9 @@ def _chosen(x: Tensor, y: Tensor) -> tuple[int, Kernel]:
     return best // len(KERNELS), KERNELS[best % len(KERNELS)]
 
 
-def _folds(n: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _folds(n: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows that are known, and rows that are asked."""
-    rows = torch.arange(n)
+    rows = torch.arange(n, device=device)
     for asked in rows.tensor_split(FOLDS):
         yield torch.cat([rows[: asked[0]], rows[asked[-1] + 1 :]]), asked
 
@@ -188,7 +188,7 @@ def _folds(n: int) -> Iterator[tuple[Tensor, Tensor]]:
 def _metrics(x: Tensor, y: Tensor, steps: int) -> list[Tensor]:
     """Roots R of the metrics R Rᵀ, (columns, columns), from none learned to the last."""
     x, y = x[:LEARNED], y[:LEARNED]
-    roots = [torch.eye(x.shape[1], dtype=x.dtype)]
+    roots = [torch.eye(x.shape[1], dtype=x.dtype, device=x.device)]
     for _ in range(steps):
         (rows,) = _placed(roots[-1], x)
         squared = _apart(rows, rows)

@@ -103,10 +103,10 @@ def test_irrelevant_and_mixed_columns_are_learned_to_be_so():
 
 @pytest.mark.parametrize("n", [8, 100, 257])
 def test_no_row_is_predicted_from_its_own_fold(n):
-    asked = torch.cat([asked for _, asked in _folds(n)])
+    asked = torch.cat([asked for _, asked in _folds(n, torch.device("cpu"))])
     assert (asked == torch.arange(n)).all()
     x, y = torch.randn(n, 3, dtype=torch.float64), torch.randn(n, 1, dtype=torch.float64)
-    for known, asked in _folds(n):
+    for known, asked in _folds(n, torch.device("cpu")):
         assert not set(known.tolist()) & set(asked.tolist()) and len(known) + len(asked) == n
     if n < 257:  # so few rows choose the settings, too; beyond, only those after the 256th do not
         return
