@@ -36,7 +36,10 @@ from mistdata.errors import MistdataError
 from mistdata.estimator import Estimator
 from mistdata.estimator.matrix import matrix
 
-SHAPES: tuple[Shape, ...] = ((100, 5, 5), (500, 5, 5), (500, 32, 32), (2000, 5, 5))
+SHAPES: tuple[Shape, ...] = (
+    (100, 5, 5), (500, 5, 5), (500, 32, 32), (2000, 5, 5),
+    (500, 8, 1), (2000, 8, 1),  # a regression is asked
+)  # fmt: skip
 BATCH, BATCHES = 64, ((500, 5, 5), (1000, 1, 1))
 LONG: tuple[Shape, ...] = ((1000, 5, 5), (3162, 5, 5), (10_000, 5, 5))
 WIDE: tuple[Shape, ...] = ((1000, 5, 5), (1000, 16, 16), (1000, 32, 32), (1000, 64, 64))

@@ -16,7 +16,7 @@ from mistdata.estimator.checkpoint import SHIPPED, Training, find_weights, load_
 from mistdata.estimator.classes import COPIED, between_classes, looks_copied
 from mistdata.estimator.columns import Array, Kind
 from mistdata.estimator.evaluate import parts_of, quantiles_of
-from mistdata.estimator.neighbours import CLEAR, REFUTED, second_opinion, weighed
+from mistdata.estimator.neighbours import second_opinion, weighed
 from mistdata.estimator.network import QUERIES, Network
 from mistdata.estimator.normal import Normal
 from mistdata.estimator.regression import Bound, lower_bound
@@ -200,8 +200,7 @@ class Estimator:
         if by == "neighbours" and looks_copied(sample):
             said.append(COPIED)
         elif by == "neighbours" and max(sample.columns) > SURE:
-            high = float(np.interp(REFUTED, levels, row))
-            row, by, told = _regressed(sample, levels, row, by, units, high)
+            row, by, told = _regressed(sample, levels, row, by, units)
             said += told
         row = _cut(row, bound(sides, levels))
         return self._estimate(sample, row, said, by=by, level=level, units=units)
@@ -221,12 +220,9 @@ class Estimator:
         middle, said = levels.index(0.5), _of_rows(sample)
         limit = bound(sides, levels)
         highest = row[middle]
-        row = _cut(row, limit)
-        high = float(np.interp(REFUTED, levels, row))
-        row, by, told = _beside(sample, sides, levels, row, second, units)
+        row, by, told = _beside(sample, sides, levels, _cut(row, limit), second, units)
         if by != "table":
-            high = -np.inf if told else high  # neighbours' words are no longer true, these are
-            row, by, more = _regressed(sample, levels, row, by, units, high)
+            row, by, more = _regressed(sample, levels, row, by, units)
             told = more or told
         if limit is not None and highest > limit[middle] and by == "network":
             said.append(_of_entropy(float(limit[middle]), units))
@@ -322,27 +318,13 @@ def _beside(
 
 
 def _regressed(
-    sample: Sample, levels: Sequence[float], row: Array, by: By, units: Units, high: float
+    sample: Sample, levels: Sequence[float], row: Array, by: By, units: Units
 ) -> tuple[Array, By, list[str]]:
-    """Raise quantiles to what a regression finds, where that is clearly more.
-
-    Args:
-        sample: as `join` makes it.
-        levels: of the quantiles.
-        row: quantiles so far, (levels,) in nats.
-        by: whose they are.
-        units: of what is said.
-        high: what a regression must exceed by three standard errors to be told of.
-
-    Returns:
-        As `_beside`.
-    """
+    """Raise quantiles to what a regression finds, where that is clearly more; as `_beside`."""
     found = lower_bound(sample, float(np.interp(0.5, levels, row)))
     if found is None:
         return row, by, []
-    clear = found.value - CLEAR * found.error > high
-    told = [_of_regression(found, units)] if clear else []
-    return np.maximum(row, found.quantiles(levels)), "regression", told
+    return np.maximum(row, found.quantiles(levels)), "regression", [_of_regression(found, units)]
 
 
 def _of_rows(sample: Sample) -> list[str]:
@@ -394,10 +376,9 @@ def _of_neighbours(other: Normal, units: Units) -> str:
 
 def _of_regression(found: Bound, units: Units) -> str:
     return (
-        f"a regression of the one column on the others finds {_found(found, units)}, clearly more"
-        " than was seen without it: the answer is raised to that, and to as much again as it grew"
-        " by with the rows. What a regression misses is still missing; and rows must not depend on"
-        " each other"
+        f"a regression of the one column on the others finds {_found(found, units)}, more than was"
+        " seen without it: the answer is raised to that, and to what such a fit still misses. It"
+        " is too much where rows depend on each other"
     )
 
 

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -70,7 +71,8 @@ class Bound(NamedTuple):
     Attributes:
         value: the information between prediction and number; it may be negative.
         error: its standard error s.
-        growth: g, by how much it has grown since a quarter of the rows, at least s.
+        growth: g, by how much it has grown since a quarter of the rows; at least s, and at most
+            half of it.
     """
 
     value: float
@@ -81,14 +83,14 @@ class Bound(NamedTuple):
         """Return quantiles of the information: (levels,).
 
         As much as it has grown is still missing, by and large: the median is value + g. Below it
-        they are those of a normal distribution of deviation s + g / 2, above it of s + 2g.
+        they are those of a normal distribution of deviation s + g, above it of s + 2g.
 
         Args:
             levels: of the quantiles.
         """
         at = torch.tensor(levels, dtype=torch.float64, device="cpu")
         normal = torch.special.ndtri(at).numpy()
-        spread = self.error + self.growth * np.where(normal < 0, 0.5, 2.0)
+        spread = self.error + self.growth * np.where(normal < 0, 1.0, 2.0)
         return np.asarray(np.maximum(0.0, self.value + self.growth + spread * normal))
 
 
@@ -101,23 +103,34 @@ def lower_bound(sample: Sample, median: float) -> Bound | None:
 
     Returns:
         None unless one side was read as one column and the other as several; of fewer than 100
-        rows; where more than a tenth of the rows repeat others; and where the median is not
-        exceeded by two standard errors.
+        different rows; and where the median is not exceeded by two standard errors.
     """
-    if len(sample.x) < LEAST or min(sample.columns) > 1 or max(sample.columns) == 1:
+    if min(sample.columns) > 1 or max(sample.columns) == 1:
         return None
     y, x = (sample.x, sample.y) if sample.columns[0] == 1 else (sample.y, sample.x)
-    values = np.concatenate([x, y], axis=1)
-    if len(np.unique(values, axis=0)) < DISTINCT * len(values):
+    kept = _independent(x, y)
+    if len(kept) < LEAST:
         return None
-    scores, rows = ordered_scores(values, ROWS)
+    x, y = x[kept], y[kept]
+    scores, rows = ordered_scores(np.concatenate([x, y], axis=1), ROWS)
     columns = _in_order(scores[:, : x.shape[1]])
     target = scores[:, -1:] if y.shape[1] == 1 else torch.from_numpy(y)[rows]
     value, error = _found(columns, target)
     if value - EXCEEDS * error <= median:
         return None
     quarter = len(rows) // 4
-    return Bound(value, error, max(error, value - _found(columns[:quarter], target[:quarter])[0]))
+    growth = value - _found(columns[:quarter], target[:quarter])[0]
+    return Bound(value, error, max(error, min(growth, value / 2)))
+
+
+def _independent(x: Array, y: Array) -> npt.NDArray[np.int64]:
+    """Numbers of the rows that are no copies: where a side hardly repeats of itself, of each one.
+
+    Where both sides repeat, so do rows, by chance: all are kept. (Equal rows share a fold.)
+    """
+    first = np.unique(np.concatenate([x, y], axis=1), axis=0, return_index=True)[1]
+    apart = max(len(np.unique(side, axis=0)) for side in (x, y))
+    return np.sort(first) if apart >= DISTINCT * len(first) else np.arange(len(x))
 
 
 def _in_order(columns: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Estimate:
         by: whose answer it is: of the 'network'; of nearest 'neighbours', beside a category or
             where they raised the network's; of 'both', weighed, in up to three columns; of a
             'table' of symbols, small enough to be counted or raising the network's; or of a
-            'regression', which raised one of these. What refutes the network has a warning.
+            'regression', which raised one of these. What is raised has a warning.
     """
 
     median: float
