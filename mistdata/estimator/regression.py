@@ -112,7 +112,7 @@ def lower_bound(sample: Sample, median: float) -> Bound | None:
     if len(kept) < LEAST:
         return None
     x, y = x[kept], y[kept]
-    scores, rows = ordered_scores(np.concatenate([x, y], axis=1), ROWS)
+    scores, rows = _shuffled(*ordered_scores(np.concatenate([x, y], axis=1), ROWS))
     columns = _in_order(scores[:, : x.shape[1]])
     target = scores[:, -1:] if y.shape[1] == 1 else torch.from_numpy(y)[rows]
     value, error = _found(columns, target)
@@ -126,11 +126,18 @@ def lower_bound(sample: Sample, median: float) -> Bound | None:
 def _independent(x: Array, y: Array) -> npt.NDArray[np.int64]:
     """Numbers of the rows that are no copies: where a side hardly repeats of itself, of each one.
 
-    Where both sides repeat, so do rows, by chance: all are kept. (Equal rows share a fold.)
+    Where both sides repeat, so do rows, by chance: all are kept.
     """
     first = np.unique(np.concatenate([x, y], axis=1), axis=0, return_index=True)[1]
     apart = max(len(np.unique(side, axis=0)) for side in (x, y))
     return np.sort(first) if apart >= DISTINCT * len(first) else np.arange(len(x))
+
+
+def _shuffled(scores: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Deal out equal rows, which lie together and must not fall into one fold together."""
+    generator = torch.Generator("cpu").manual_seed(len(rows))
+    order = torch.randperm(len(rows), generator=generator, device="cpu")
+    return scores[order], rows[order]
 
 
 def _in_order(columns: Tensor) -> Tensor:

@@ -65,12 +65,14 @@ def test_it_is_a_lower_bound(name):
 
 
 @pytest.mark.parametrize("columns", [2, 12])
+@pytest.mark.parametrize("beside", ["normal", "dice"])
 @pytest.mark.parametrize("kind", ["number", "count", "bit", "category"])
-def test_independent_columns_raise_nothing(kind, columns):
+def test_independent_columns_raise_nothing(kind, beside, columns):
     # Two standard errors of one side: each has a chance of some per cent.
     rng, alarms = np.random.default_rng([4, columns]), 0
     for _ in range(20):
         x = rng.standard_normal((200, columns))
+        x = x if beside == "normal" else np.round(x)
         y = {
             "number": rng.standard_cauchy(200), "count": rng.poisson(3, 200).astype(float),
             "bit": rng.integers(0, 2, 200).astype(float),
