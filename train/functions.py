@@ -63,7 +63,8 @@ def noisy(
     if kind == "mixed":
         x = x @ rng.standard_normal((columns, columns))
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    f = function(x) / function(x).std()
+    f = function(x)
+    f = f / f.std()
     return x[:n], f[:n] + noise * rng.standard_normal(n), f[n:]
 
 

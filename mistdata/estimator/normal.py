@@ -11,6 +11,13 @@ import torch
 from mistdata.estimator.columns import Array
 
 
+def deviates(levels: Sequence[float]) -> Array:
+    """Return the quantiles of the standard normal distribution: (levels,)."""
+    at = torch.tensor(levels, dtype=torch.float64, device="cpu")
+    found: Array = torch.special.ndtri(at).numpy()
+    return found
+
+
 class Normal(NamedTuple):
     """The information is max(0, N(value, error²)), in nats.
 
@@ -24,9 +31,7 @@ class Normal(NamedTuple):
 
     def quantiles(self, levels: Sequence[float]) -> Array:
         """Return the quantiles max(0, value + z error): (levels,)."""
-        at = torch.tensor(levels, dtype=torch.float64, device="cpu")
-        normal = torch.special.ndtri(at).numpy()
-        return np.asarray(np.maximum(0.0, self.value + self.error * normal))
+        return np.asarray(np.maximum(0.0, self.value + self.error * deviates(levels)))
 
     def raised(self, levels: Sequence[float], quantiles: Array) -> Array:
         """Raise the median and what lies above to these quantiles.

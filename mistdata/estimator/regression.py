@@ -32,6 +32,7 @@ from torch import Tensor
 
 from mistdata.estimator.columns import Array
 from mistdata.estimator.neighbours import DISTINCT, LEAST, between, ordered_scores
+from mistdata.estimator.normal import deviates
 from mistdata.estimator.sample import Sample
 from mistdata.estimator.tables import Symbols, tabled
 
@@ -88,8 +89,7 @@ class Bound(NamedTuple):
         Args:
             levels: of the quantiles.
         """
-        at = torch.tensor(levels, dtype=torch.float64, device="cpu")
-        normal = torch.special.ndtri(at).numpy()
+        normal = deviates(levels)
         spread = self.error + self.growth * np.where(normal < 0, 1.0, 2.0)
         return np.asarray(np.maximum(0.0, self.value + self.growth + spread * normal))
 
